@@ -1,0 +1,48 @@
+// Addresses as the command line, the file and the control socket write them: KIND:REST[,name=value...]
+// An IPv6 host stands in brackets: tcp:[::1]:8888
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "protocol/result.h"
+
+namespace ekey::config {
+
+struct Address {
+    std::string kind; // "tcp"
+    std::string rest; // "127.0.0.1:8888"
+    std::map<std::string, std::string, std::less<>> parameters;
+    std::string text; // as it was written
+
+    // The value of a parameter, or null.
+    const std::string* find(std::string_view name) const;
+};
+
+// Errors name the offending part. Bytes below 0x20 and text above 4,096 characters are refused. A comma in
+// REST or in a value is written as a backslash and a comma.
+Result<Address> parse_address(std::string_view text);
+
+// Refuses parameters outside `known`, naming the nearest known one as a suggestion.
+Result<void> check_parameters(const Address& address, std::initializer_list<std::string_view> known);
+
+struct HostPort {
+    std::string host; // without brackets; a name or a number
+    std::uint16_t port;
+};
+Result<HostPort> parse_host_port(std::string_view rest);
+
+// Whole numbers and sizes, decimal, within [low, high]; the error says what was expected of `name`.
+Result<std::uint64_t> parse_number(std::string_view name, std::string_view text, std::uint64_t low, std::uint64_t high);
+Result<double> parse_decimal(std::string_view name, std::string_view text, double low, double high);
+// Octal file mode, 0..07777.
+Result<unsigned> parse_mode(std::string_view text);
+Result<bool> parse_yes_no(std::string_view name, std::string_view text); // yes/no, true/false, on/off, 1/0
+
+// The nearest of `words` to `word` when it is near enough to be a slip, else empty.
+std::string_view nearest(std::string_view word, std::initializer_list<std::string_view> words);
+
+} // namespace ekey::config

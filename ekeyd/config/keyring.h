@@ -1,0 +1,42 @@
+// The keyring: long-term keys by serial number, in the file format of ekeyd 1.1.5.
+// One line a key: SERIAL_BASE64 KEY_BASE64. Lines that do not parse are skipped (and reported), as 1.1.5 does.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ekeyd/runtime/secret.h"
+#include "protocol/entropykey/keys.h"
+#include "protocol/result.h"
+
+namespace ekey::config {
+
+class Keyring {
+  public:
+    Keyring();
+    ~Keyring();
+    Keyring(Keyring&&) noexcept;
+    Keyring& operator=(Keyring&&) noexcept;
+
+    // Reads a file of at most 1 MiB. Errors: cannot be read, readable by others is only a warning (1.1.5 wrote
+    // such files). Lines that are neither a key, empty nor a # comment are listed in skipped() ("line 3: ...").
+    static Result<Keyring> read(const std::string& path);
+    static Keyring parse(std::string_view text);
+
+    // The key lives in locked memory of the keyring; null when unknown. Valid until the keyring changes.
+    const entropykey::LongTermKey* find(const entropykey::Serial& serial) const;
+    std::size_t size() const;
+    const std::vector<std::string>& skipped() const;
+
+    // Sets or replaces the one line of `serial` in the file at `path`, keeping every other line as it is: to a
+    // temporary file beside it, fsync, rename, fsync of the folder, mode 0600. Creates the file when missing.
+    static Result<void> update(const std::string& path, const entropykey::Serial& serial,
+                               const entropykey::LongTermKey& key);
+
+  private:
+    struct Entries;
+    std::unique_ptr<Entries> entries_;
+};
+
+} // namespace ekey::config

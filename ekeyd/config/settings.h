@@ -1,0 +1,43 @@
+// All that ekeyd can be told, from one table of options for the file and the command line.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "protocol/result.h"
+
+namespace ekey::config {
+
+// A value and where it was written: "command line", or "FILE:LINE".
+struct Setting {
+    std::string value;
+    std::string where;
+};
+
+struct Settings {
+    std::vector<Setting> source, listen, sink, control; // addresses, in the order given
+    Setting keyring;      // path; default /etc/entropykey/keyring
+    Setting pidfile;      // path or empty
+    Setting user, group;  // names to run as, or empty
+    Setting identity;     // path; for sealed links
+    std::size_t pool_size = 65536; // bytes
+    double silence = 10;  // seconds without a byte after which a source has failed
+    bool foreground = false;
+    std::string log_level = "info"; // error, warning, notice, info, debug
+    std::string config_file;        // the file that was read, or empty
+};
+
+enum class Action { run, print_config, check_config, version, help };
+
+struct Request {
+    Action action = Action::run;
+    Settings settings;
+    std::string text; // what --help, --version or --print-config prints
+};
+
+// Reads the command line and the file it names. Errors name the file, the line and a suggestion. A missing
+// default file is not an error (defaults apply); a missing file that was named is.
+Result<Request> read_settings(int argc, const char* const* argv);
+
+} // namespace ekey::config

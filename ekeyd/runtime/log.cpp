@@ -1,0 +1,128 @@
+#include "ekeyd/runtime/log.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include <syslog.h>
+#include <unistd.h>
+
+namespace ekey::log {
+
+namespace {
+
+struct State {
+    Target target = Target::standard_error;
+    const char* program = "ekeyd";
+    Level most_verbose = Level::info;
+    bool journal = false;
+    std::string last;
+    unsigned repeats = 0;
+};
+
+State& state() {
+    static State s;
+    return s;
+}
+
+int priority(Level level) {
+    switch (level) {
+    case Level::error: return LOG_ERR;
+    case Level::warning: return LOG_WARNING;
+    case Level::notice: return LOG_NOTICE;
+    case Level::info: return LOG_INFO;
+    case Level::debug: return LOG_DEBUG;
+    }
+    return LOG_INFO;
+}
+
+bool plain(std::string_view value) {
+    if (value.empty()) {
+        return false;
+    }
+    for (const char c : value) {
+        if (c <= ' ' || c == '"' || c == '\\' || c == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void append_escaped(std::string& line, std::string_view text) {
+    for (const char c : text) {
+        if (c == '"' || c == '\\') {
+            line += '\\';
+            line += c;
+        } else if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) {
+            char escape[5];
+            std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
+            line += escape;
+        } else {
+            line += c;
+        }
+    }
+}
+
+void emit(Level level, const std::string& line) {
+    const State& s = state();
+    if (s.target == Target::syslog) {
+        syslog(priority(level), "%s", line.c_str());
+        return;
+    }
+    std::string out;
+    if (s.journal) {
+        out = "<" + std::to_string(priority(level)) + ">";
+    } else {
+        out = std::string(s.program) + ": ";
+    }
+    out += line;
+    out += '\n';
+    // One write a line; a standard error that is full or closed loses the line, never the daemon.
+    [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, out.data(), out.size());
+}
+
+} // namespace
+
+void open(Target target, const char* program, Level most_verbose) {
+    State& s = state();
+    s.target = target;
+    s.program = program;
+    s.most_verbose = most_verbose;
+    s.journal = std::getenv("JOURNAL_STREAM") != nullptr;
+    if (target == Target::syslog) {
+        openlog(program, LOG_PID | LOG_NDELAY, LOG_DAEMON);
+    }
+}
+
+void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
+    State& s = state();
+    if (level > s.most_verbose) {
+        return;
+    }
+    std::string line;
+    append_escaped(line, event);
+    for (const Field& field : fields) {
+        line += ' ';
+        line += field.key;
+        line += '=';
+        if (plain(field.value)) {
+            line += field.value;
+        } else {
+            line += '"';
+            append_escaped(line, field.value);
+            line += '"';
+        }
+    }
+    if (line == s.last) {
+        ++s.repeats;
+        return;
+    }
+    if (s.repeats > 0) {
+        emit(level, "the line before was repeated repeated=" + std::to_string(s.repeats));
+        s.repeats = 0;
+    }
+    emit(level, line);
+    s.last = std::move(line);
+}
+
+} // namespace ekey::log

@@ -1,0 +1,56 @@
+// Frames, device to host: exactly 64 bytes, "* " content(52) MAC(8, base64 of 6 bytes) CR LF.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "protocol/bytes.h"
+#include "protocol/entropykey/keys.h"
+#include "protocol/skein256.h"
+
+namespace ekey::entropykey {
+
+inline constexpr std::size_t frame_size = 64;
+inline constexpr std::size_t content_offset = 2, content_size = 52; // what the MAC covers
+inline constexpr std::size_t payload_offset = 4, payload_size = 50;
+inline constexpr std::size_t mac_offset = 54, mac_text_size = 8, mac_size = 6;
+
+using FrameView = std::span<const Byte, frame_size>;
+using FrameBytes = std::array<Byte, frame_size>;
+
+// Computes frame MACs under one session key: the keyed state is made once, each frame costs two blocks.
+// Holds key material: keep it in locked memory.
+class FrameMac {
+  public:
+    FrameMac(const Serial& serial, const SessionKey& key);
+    ~FrameMac();
+    std::array<Byte, mac_size> compute(std::span<const Byte, content_size> content) const;
+    // Constant time in the MAC.
+    bool verify(FrameView frame) const;
+
+  private:
+    Skein256 keyed_;
+};
+
+// Finds frames in a byte stream and resynchronises: bytes before "* ", short frames and 64 bytes without CR LF at
+// the end are skipped and counted. Its buffer is one frame, because a frame is the most that must be seen whole.
+class FrameReader {
+  public:
+    struct Step {
+        std::size_t used;               // bytes of `in` consumed, at least 1 while it is not empty
+        const FrameBytes* frame; // null: need more. Valid until the next call.
+    };
+    Step next(ByteView in);
+    void clear(); // forgets a partial frame
+
+    std::uint64_t frames() const;         // frames found
+    std::uint64_t framing_errors() const; // times that synchronisation was lost
+    std::uint64_t skipped_bytes() const;
+};
+
+// Device side: builds one frame. `payload` is 50 bytes, padded already.
+void encode_frame(std::span<Byte, frame_size> out, char type, char encoding,
+                  std::span<const Byte, payload_size> payload, const FrameMac& mac);
+
+} // namespace ekey::entropykey
