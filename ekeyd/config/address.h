@@ -3,8 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -22,27 +23,33 @@ struct Address {
     const std::string* find(std::string_view name) const;
 };
 
-// Errors name the offending part. Bytes below 0x20 and text above 4,096 characters are refused. A comma in
-// REST or in a value is written as a backslash and a comma.
+// KIND and names are lower case; a KIND that needs no REST may stand alone (kernel). Errors name the
+// offending part. Control characters and text above 4,096 characters are refused, as is a parameter given
+// twice or without a value. A comma in REST or in a value is written as a backslash and a comma, a backslash
+// before a comma as two.
 Result<Address> parse_address(std::string_view text);
 
 // Refuses parameters outside `known`, naming the nearest known one as a suggestion.
 Result<void> check_parameters(const Address& address, std::initializer_list<std::string_view> known);
 
 struct HostPort {
-    std::string host; // without brackets; a name or a number
-    std::uint16_t port;
+    std::string host;   // without brackets; a name or a number
+    std::uint16_t port; // 0: a listener lets the kernel choose
 };
+// Splits HOST:PORT and checks the form; looks nothing up.
 Result<HostPort> parse_host_port(std::string_view rest);
 
 // Whole numbers and sizes, decimal, within [low, high]; the error says what was expected of `name`.
-Result<std::uint64_t> parse_number(std::string_view name, std::string_view text, std::uint64_t low, std::uint64_t high);
+Result<std::uint64_t> parse_number(std::string_view name, std::string_view text, std::uint64_t low,
+                                   std::uint64_t high);
 Result<double> parse_decimal(std::string_view name, std::string_view text, double low, double high);
 // Octal file mode, 0..07777.
 Result<unsigned> parse_mode(std::string_view text);
 Result<bool> parse_yes_no(std::string_view name, std::string_view text); // yes/no, true/false, on/off, 1/0
 
-// The nearest of `words` to `word` when it is near enough to be a slip, else empty.
+// The nearest of `words` to `word` when it is near enough to be a slip (one letter, or two in a word of five
+// and more), else empty.
+std::string_view nearest(std::string_view word, std::span<const std::string_view> words);
 std::string_view nearest(std::string_view word, std::initializer_list<std::string_view> words);
 
 } // namespace ekey::config
