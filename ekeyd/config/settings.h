@@ -17,12 +17,12 @@ struct Setting {
 
 struct Settings {
     std::vector<Setting> source, listen, sink, control; // addresses, in the order given
-    Setting keyring;      // path; default /etc/entropykey/keyring
-    Setting pidfile;      // path or empty
-    Setting user, group;  // names to run as, or empty
-    Setting identity;     // path; for sealed links
-    std::size_t pool_size = 65536; // bytes
-    double silence = 10;  // seconds without a byte after which a source has failed
+    Setting keyring;                                    // path; default /etc/entropykey/keyring
+    Setting pidfile;                                    // path or empty
+    Setting user, group;                                // names to run as, or empty
+    Setting identity;                                   // path; for sealed links
+    std::size_t pool_size = 65536;                      // bytes
+    double silence = 10; // seconds without a byte after which a source has failed
     bool foreground = false;
     std::string log_level = "info"; // error, warning, notice, info, debug
     std::string config_file;        // the file that was read, or empty

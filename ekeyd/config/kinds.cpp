@@ -1,0 +1,163 @@
+#include "ekeyd/config/kinds.h"
+
+#include <vector>
+
+#include <sys/un.h>
+
+namespace ekey::config {
+
+namespace {
+
+enum class Rest {
+    none,      // nothing may follow the kind
+    path,      // an absolute path
+    socket,    // an absolute path that fits a socket's address
+    host_port, // HOST:PORT
+    missing,   // named in the documents, not in this build
+};
+
+struct Kind {
+    Role role;
+    std::string_view name;
+    Rest rest;
+};
+
+constexpr Kind kinds[] = {
+    {Role::source, "entropykey", Rest::path},  {Role::source, "device", Rest::path},
+    {Role::source, "onerng", Rest::missing},   {Role::source, "truerng", Rest::missing},
+    {Role::source, "chaoskey", Rest::missing}, {Role::source, "alea", Rest::missing},
+    {Role::source, "tty", Rest::missing},      {Role::source, "havege", Rest::missing},
+    {Role::source, "jitter", Rest::missing},   {Role::source, "egd", Rest::missing},
+    {Role::source, "sealed", Rest::missing},   {Role::listen, "unix", Rest::socket},
+    {Role::listen, "tcp", Rest::host_port},    {Role::listen, "sealed", Rest::missing},
+    {Role::listen, "http", Rest::missing},     {Role::listen, "pollen", Rest::missing},
+    {Role::sink, "kernel", Rest::none},        {Role::sink, "file", Rest::path},
+    {Role::sink, "fifo", Rest::path},          {Role::control, "unix", Rest::socket},
+    {Role::control, "tcp", Rest::host_port},
+};
+
+std::string_view name(Role role) {
+    switch (role) {
+    case Role::source: return "source";
+    case Role::listen: return "listen";
+    case Role::sink: return "sink";
+    case Role::control: return "control";
+    }
+    return {};
+}
+
+std::vector<std::string_view> kinds_of(Role role) {
+    std::vector<std::string_view> names;
+    for (const Kind& kind : kinds) {
+        if (kind.role == role && kind.rest != Rest::missing) {
+            names.push_back(kind.name);
+        }
+    }
+    return names;
+}
+
+std::string unknown_kind(Role role, const std::string& kind) {
+    std::string what = std::string(name(role)) + " has no kind \"" + kind + "\": ";
+    const std::vector<std::string_view> names = kinds_of(role);
+    if (const std::string_view near = nearest(kind, names); !near.empty()) {
+        return what + "did you mean " + std::string(near) + "?";
+    }
+    what += "it takes ";
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        what += (i == 0 ? "" : ", ") + std::string(names[i]);
+    }
+    return what;
+}
+
+std::string not_built(Role role, const std::string& what) {
+    return std::string(name(role)) + " \"" + what + "\" is not in this build of ekeyd (see ekeyd.conf(5))";
+}
+
+Result<void> check_rest(const Kind& kind, const Address& address) {
+    switch (kind.rest) {
+    case Rest::none:
+        if (!address.rest.empty()) {
+            return fail(address.kind + " stands alone: nothing follows it but ,name=value");
+        }
+        return {};
+    case Rest::path: return check_path(address.rest, false);
+    case Rest::socket: return check_path(address.rest, true);
+    case Rest::host_port:
+        if (auto host_port = parse_host_port(address.rest); !host_port) {
+            return fail(host_port.error().what);
+        }
+        return {};
+    case Rest::missing: return fail(not_built(kind.role, address.kind + ":"));
+    }
+    return {};
+}
+
+Result<void> check_control(const Address& address) {
+    if (address.kind == "tcp") {
+        return check_parameters(address, {});
+    }
+    if (const std::string* mode = address.find("mode")) {
+        if (auto parsed = parse_mode(*mode); !parsed) {
+            return fail(parsed.error().what);
+        }
+    }
+    return check_parameters(address, {"mode", "user", "group"});
+}
+
+Result<void> check_source(const Address& address) {
+    if (const std::string* claim = address.find("min-entropy")) {
+        // A byte holds 8 bits at most; 0 is mixed and not credited.
+        if (auto parsed = parse_decimal("min-entropy", *claim, 0, 8); !parsed) {
+            return fail(parsed.error().what);
+        }
+    }
+    return {};
+}
+
+} // namespace
+
+Result<void> check_path(std::string_view path, bool socket) {
+    const std::string shown(path);
+    if (path.empty()) {
+        return fail("a path is missing");
+    }
+    if (path.front() != '/') {
+        return fail("path \"" + shown + "\" does not begin with /: the daemon runs in the root folder");
+    }
+    if (socket && path.size() >= sizeof(sockaddr_un::sun_path)) {
+        return fail("path \"" + shown + "\" is too long for a socket: at most 107 bytes");
+    }
+    return {};
+}
+
+Result<Address> check_address(Role role, std::string_view text) {
+    auto address = parse_address(text);
+    if (!address) {
+        return address;
+    }
+    const Kind* found = nullptr;
+    for (const Kind& kind : kinds) {
+        if (kind.role == role && kind.name == address->kind) {
+            found = &kind;
+        }
+    }
+    if (found == nullptr) {
+        return fail(unknown_kind(role, address->kind));
+    }
+    if (role == Role::source && address->kind == "entropykey" && address->rest == "usb") {
+        return fail(not_built(role, "entropykey:usb") +
+                    "; name the tty that the kernel made for the key, such as entropykey:/dev/ttyACM0");
+    }
+    if (auto rest = check_rest(*found, *address); !rest) {
+        return fail(rest.error().what);
+    }
+    if (role == Role::control || role == Role::source) {
+        auto parameters = role == Role::control ? check_control(*address) : check_source(*address);
+        if (!parameters) {
+            return fail(parameters.error().what);
+        }
+    }
+    return address;
+}
+
+} // namespace ekey::config

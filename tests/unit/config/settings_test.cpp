@@ -1,0 +1,250 @@
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+#include "ekeyd/config/settings.h"
+#include "ekeyd/runtime/handle.h"
+
+using namespace ekey::config;
+
+namespace {
+
+// A file that is gone at the end of the test.
+class TemporaryFile {
+  public:
+    explicit TemporaryFile(std::string_view text) {
+        char name[] = "/tmp/ekeyd-settings-XXXXXX";
+        const ekey::Fd file(mkstemp(name));
+        REQUIRE(file);
+        REQUIRE(::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+        path = name;
+    }
+    TemporaryFile(const TemporaryFile&) = delete;
+    TemporaryFile& operator=(const TemporaryFile&) = delete;
+    ~TemporaryFile() { unlink(path.c_str()); }
+    std::string path;
+};
+
+ekey::Result<Request> with_arguments(std::vector<std::string> arguments) {
+    std::vector<const char*> argv{"ekeyd"};
+    for (const std::string& argument : arguments) {
+        argv.push_back(argument.c_str());
+    }
+    return read_settings(static_cast<int>(argv.size()), argv.data());
+}
+
+ekey::Result<Request> with_file(std::string_view text, std::vector<std::string> arguments = {}) {
+    const TemporaryFile file(text);
+    arguments.insert(arguments.begin(), {"--config", file.path});
+    auto request = with_arguments(std::move(arguments));
+    if (!request) { // tests know the file as F
+        std::string& what = request.error().what;
+        for (std::size_t at; (at = what.find(file.path)) != std::string::npos;) {
+            what.replace(at, file.path.size(), "F");
+        }
+    }
+    return request;
+}
+
+std::string refused(const ekey::Result<Request>& request) {
+    REQUIRE_FALSE(request.has_value());
+    return request.error().what;
+}
+
+std::vector<std::string> values(const std::vector<Setting>& settings) {
+    std::vector<std::string> all;
+    for (const Setting& setting : settings) {
+        all.push_back(setting.value);
+    }
+    return all;
+}
+
+using Strings = std::vector<std::string>;
+
+} // namespace
+
+TEST_CASE("settings: defaults") {
+    const Settings s = with_file("")->settings;
+    CHECK(s.source.empty());
+    CHECK(s.listen.empty());
+    CHECK(s.sink.empty());
+    CHECK(values(s.control) == Strings{"unix:/run/ekeyd.sock"});
+    CHECK(s.control[0].where == "default");
+    CHECK(s.keyring.value == "/etc/entropykey/keyring");
+    CHECK(s.pidfile.value == "");
+    CHECK(s.pool_size == 65536);
+    CHECK(s.silence == 10);
+    CHECK_FALSE(s.foreground);
+    CHECK(s.log_level == "info");
+}
+
+TEST_CASE("settings: a file with comments, repeated keys and every type") {
+    const auto request = with_file("# one\n"
+                                   "source = entropykey:/dev/ttyACM0\n"
+                                   "  source=device:/dev/hwrng,min-entropy=4.5   # two\n"
+                                   "\n"
+                                   "listen = unix:/run/ekeyd/egd.sock,mode=0660,group=entropy\r\n"
+                                   "listen = tcp:[::1]:8888\n"
+                                   "sink = kernel\n"
+                                   "control = unix:/run/c.sock,mode=0600\n"
+                                   "keyring = /etc/k\n"
+                                   "foreground = yes\n"
+                                   "pool-size = 4096\n"
+                                   "silence = 2.5\n"
+                                   "user = ekeyd\n"
+                                   "log-level = debug"); // no newline at the end
+    REQUIRE(request.has_value());
+    const Settings& s = request->settings;
+    CHECK(request->action == Action::run);
+    CHECK(values(s.source) == Strings{"entropykey:/dev/ttyACM0", "device:/dev/hwrng,min-entropy=4.5"});
+    CHECK(s.source[1].where.ends_with(":3"));
+    CHECK(values(s.listen) == Strings{"unix:/run/ekeyd/egd.sock,mode=0660,group=entropy", "tcp:[::1]:8888"});
+    CHECK(values(s.sink) == Strings{"kernel"});
+    CHECK(values(s.control) == Strings{"unix:/run/c.sock,mode=0600"});
+    CHECK(s.keyring.value == "/etc/k");
+    CHECK(s.keyring.where.ends_with(":9"));
+    CHECK(s.foreground);
+    CHECK(s.pool_size == 4096);
+    CHECK(s.silence == 2.5);
+    CHECK(s.user.value == "ekeyd");
+    CHECK(s.log_level == "debug");
+}
+
+TEST_CASE("settings: the command line goes before the file, and adds to its lists") {
+    const Settings s = with_file("listen = tcp:127.0.0.1:1\nkeyring = /etc/a\npool-size = 4096\n",
+                                 {"--listen", "tcp:127.0.0.1:2", "--listen=tcp:127.0.0.1:3", "--keyring",
+                                  "/etc/b", "--foreground", "-p", "/run/p"})
+                           ->settings;
+    CHECK(values(s.listen) == Strings{"tcp:127.0.0.1:1", "tcp:127.0.0.1:2", "tcp:127.0.0.1:3"});
+    CHECK(s.listen[1].where == "command line");
+    CHECK(s.keyring.value == "/etc/b");
+    CHECK(s.pool_size == 4096);
+    CHECK(s.foreground);
+    CHECK(s.pidfile.value == "/run/p");
+}
+
+TEST_CASE("settings: what is printed reads as the same settings") {
+    const char* text =
+        "source = entropykey:/dev/a\\,b\nsource = device:/dev/hwrng\nlisten = tcp:127.0.0.1:8888,rate=5\n"
+        "sink = file:/x\ncontrol = tcp:127.0.0.1:9\nkeyring = /k\nidentity = /i\npidfile = /p\n"
+        "user = u\ngroup = g\npool-size = 300\nsilence = 1.25\nforeground = yes\nlog-level = error\n";
+    const std::string once = with_file(text, {"--print-config"})->text;
+    CHECK(once.find("silence = 1.25\n") != std::string::npos);
+    CHECK(once.find("source = entropykey:/dev/a\\,b\n") != std::string::npos);
+    const auto body = [](const std::string& printed) { return printed.substr(printed.find('\n')); };
+    CHECK(body(with_file(once, {"--print-config"})->text) == body(once));
+    const std::string defaults = with_file("", {"--print-config"})->text;
+    CHECK(defaults.find("\n# source =\n") != std::string::npos);
+    CHECK(defaults.find("\ncontrol = unix:/run/ekeyd.sock\n") != std::string::npos);
+    CHECK(body(with_file(defaults, {"--print-config"})->text) == body(defaults));
+}
+
+TEST_CASE("settings: errors name the file, the line and a suggestion") {
+    const auto line3 = [](std::string_view line) {
+        return refused(with_file("# 1\n\n" + std::string(line) + "\n"));
+    };
+    CHECK(line3("lisen = tcp:127.0.0.1:1") == "F:3: unknown option \"lisen\": did you mean listen?");
+    CHECK(line3("zzzzz = 1") == "F:3: unknown option \"zzzzz\": see ekeyd.conf(5)");
+    CHECK(line3("config = /x") == "F:3: unknown option \"config\": it is for the command line only");
+    CHECK(line3("listen") == "F:3: \"listen\" is no setting: expected NAME = VALUE");
+    CHECK(line3("listen =") == "F:3: listen has no value");
+    CHECK(line3("[general]") == "F:3: sections are not used: write NAME = VALUE");
+    CHECK(line3("keyring = \"/etc/k\"") ==
+          "F:3: keyring: a value stands without quotes: write keyring = /etc/k");
+    CHECK(line3("keyring = etc/k") ==
+          "F:3: keyring: path \"etc/k\" does not begin with /: the daemon runs in the root folder");
+    CHECK(line3("pool-size = 255") ==
+          "F:3: pool-size is \"255\": expected a whole number from 256 to 16777216");
+    CHECK(line3("silence = 0") == "F:3: silence is \"0\": expected a number from 1 to 3600");
+    CHECK(line3("foreground = maybe") == "F:3: foreground is \"maybe\": expected yes or no");
+    CHECK(line3("log-level = warn") ==
+          "F:3: log-level is \"warn\": expected one of error warning notice info debug");
+    CHECK(line3("log-level = wraning") == "F:3: log-level is \"wraning\": did you mean warning?");
+    CHECK(line3("listen = udp:127.0.0.1:1") == "F:3: listen has no kind \"udp\": it takes unix, tcp");
+    CHECK(line3("listen = tpc:127.0.0.1:1") == "F:3: listen has no kind \"tpc\": did you mean tcp?");
+    CHECK(line3("listen = tcp:127.0.0.1") ==
+          "F:3: \"127.0.0.1\" has no port: expected HOST:PORT, such as 127.0.0.1:8888 or [::1]:8888");
+    CHECK(line3("listen = unix:egd.sock") ==
+          "F:3: path \"egd.sock\" does not begin with /: the daemon runs in the root folder");
+    CHECK(line3("listen = unix:/" + std::string(107, 'x'))
+              .ends_with("is too long for a socket: at most 107 bytes"));
+    CHECK(line3("source = device:/dev/hwrng,min-entropy=9") ==
+          "F:3: min-entropy is \"9\": expected a number from 0 to 8");
+    CHECK(line3("control = unix:/c,mode=abc") ==
+          "F:3: mode is \"abc\": expected an octal file mode, such as 0660");
+    CHECK(line3("control = unix:/c,moed=0600") ==
+          "F:3: address \"unix:/c,moed=0600\": unix has no parameter \"moed\": did you mean mode?");
+    CHECK(line3("sink = kernel:/x") == "F:3: kernel stands alone: nothing follows it but ,name=value");
+    CHECK(line3(std::string_view("keyring = /a\0b", 14)) ==
+          "F:3: the line holds a control character: is this a text file?");
+}
+
+TEST_CASE("settings: kinds that the documents name and this build has not") {
+    CHECK(refused(with_file("source = onerng:usb\n")) ==
+          "F:1: source \"onerng:\" is not in this build of ekeyd (see ekeyd.conf(5))");
+    CHECK(refused(with_file("listen = sealed:0.0.0.0:8889,peers=/x\n")).find("not in this build") !=
+          std::string::npos);
+}
+
+TEST_CASE("settings: given twice") {
+    CHECK(refused(with_file("keyring = /a\nkeyring = /b\n")) == "F:2: keyring is given twice (first: F:1)");
+    CHECK(refused(with_file("sink = kernel\nsink = kernel\n")) ==
+          "F:2: sink \"kernel\" is given twice (first: F:1)");
+    CHECK(refused(with_file("", {"--user", "a", "--user", "b"})) ==
+          "command line: user is given twice (first: command line)");
+}
+
+TEST_CASE("settings: the command line's errors") {
+    CHECK(refused(with_arguments({"--lisen", "x"})) ==
+          "command line: unknown option \"lisen\": did you mean --listen?");
+    CHECK(refused(with_arguments({"--sinc=x"})) ==
+          "command line: unknown option \"sinc\": did you mean --sink?");
+    CHECK(refused(with_arguments({"-x"})) == "command line: unknown option \"x\": see ekeyd --help");
+    CHECK(refused(with_arguments({"here"})) ==
+          "command line: unexpected argument \"here\": see ekeyd --help");
+    CHECK(refused(with_arguments({"--listen"})).find("--listen") != std::string::npos);
+    CHECK(refused(with_arguments({"--foreground=yes"})).find("--foreground") != std::string::npos);
+    CHECK(refused(with_arguments({"--keyring", "/a#b"})).find("cannot hold #") != std::string::npos);
+    CHECK(refused(with_arguments({"--keyring", ""})).find("no value") != std::string::npos);
+    CHECK(refused(with_arguments({"--keyring", "/a\nb"})).find("control character") != std::string::npos);
+    CHECK(refused(with_arguments({"--liste", "tcp:127.0.0.1:1"})).find("did you mean --listen?") !=
+          std::string::npos);
+}
+
+TEST_CASE("settings: files that cannot be read") {
+    CHECK(refused(with_arguments({"-f", "/nonexistent/ekeyd.conf"})) ==
+          "/nonexistent/ekeyd.conf cannot be read: No such file or directory (name another with --config)");
+    CHECK(refused(with_arguments({"-f", "/"})) == "/ cannot be read: it is not a file");
+    CHECK(refused(with_arguments({"-f", "/dev/zero"})) == "/dev/zero cannot be read: it is not a file");
+    CHECK(refused(with_file(std::string((1 << 20) + 1, '\n'))) ==
+          "F is longer than 1 MiB: is this ekeyd's configuration?");
+}
+
+TEST_CASE("settings: the file of ekeyd 1.1.5 is recognised") {
+    CHECK(refused(with_file("-- -*- Lua -*-\n")).starts_with("F:1: this is the form of ekeyd 1.1.5"));
+    CHECK(refused(with_file("\nUnixControlSocket \"/var/run/ekeyd.sock\"\n")) ==
+          "F:2: this is the form of ekeyd 1.1.5, which this build does not read: in place of "
+          "UnixControlSocket write "
+          "control = unix:PATH (see ekeyd.conf(5))");
+    CHECK(refused(with_file("SetOutputToKernel(7)\n")).find("sink = kernel") != std::string::npos);
+    CHECK(refused(with_file("Keyring = /x\n")) == "F:1: unknown option \"Keyring\": did you mean keyring?");
+}
+
+TEST_CASE("settings: actions") {
+    CHECK(with_arguments({"--version"})->action == Action::version);
+    CHECK(with_arguments({"-v"})->text.starts_with("ekeyd "));
+    CHECK(with_arguments({"-h", "-f", "/nonexistent"})->action == Action::help);
+    CHECK(with_file("", {"--check-config"})->action == Action::check_config);
+    const std::string help = with_arguments({"--help"})->text;
+    for (const char* option :
+         {"--config", "--foreground", "--print-config", "--check-config", "--version", "--help", "--pidfile",
+          "--source", "--listen", "--sink", "--control", "--keyring", "--identity", "--user", "--group",
+          "--pool-size", "--silence", "--log-level"}) {
+        CAPTURE(option);
+        CHECK(help.find(option) != std::string::npos);
+    }
+}
