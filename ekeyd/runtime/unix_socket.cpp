@@ -1,0 +1,189 @@
+#include "ekeyd/runtime/unix_socket.h"
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <optional>
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace ekey {
+
+namespace {
+
+std::string reason() {
+    return std::strerror(errno);
+}
+
+std::optional<sockaddr_un> address_of(const std::string& path) {
+    sockaddr_un address{};
+    if (path.empty() || path.size() >= sizeof address.sun_path) {
+        return std::nullopt;
+    }
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    return address;
+}
+
+const sockaddr* generic(const sockaddr_un& address) {
+    return reinterpret_cast<const sockaddr*>(&address);
+}
+
+std::optional<unsigned> as_number(const std::string& text) {
+    unsigned value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool whole = error == std::errc() && end == text.data() + text.size();
+    return whole ? std::optional<unsigned>(value) : std::nullopt;
+}
+
+// What chown(2) takes; -1 leaves it as it is.
+Result<uid_t> user_of(const std::string& name) {
+    if (name.empty()) {
+        return static_cast<uid_t>(-1);
+    }
+    if (const passwd* entry = getpwnam(name.c_str())) {
+        return entry->pw_uid;
+    }
+    if (const auto number = as_number(name)) {
+        return static_cast<uid_t>(*number);
+    }
+    return fail("there is no user \"" + name + '"');
+}
+
+Result<gid_t> group_of(const std::string& name) {
+    if (name.empty()) {
+        return static_cast<gid_t>(-1);
+    }
+    if (const group* entry = getgrnam(name.c_str())) {
+        return entry->gr_gid;
+    }
+    if (const auto number = as_number(name)) {
+        return static_cast<gid_t>(*number);
+    }
+    return fail("there is no group \"" + name + '"');
+}
+
+// Removes what a killed process left; says why when the path is taken.
+Result<void> clear_path(const std::string& path, const sockaddr_un& address) {
+    struct stat about {};
+    if (lstat(path.c_str(), &about) != 0) {
+        return {}; // bind() tells what is wrong, if anything is
+    }
+    if (!S_ISSOCK(about.st_mode)) {
+        return fail("something that is no socket is there: remove it or choose another path");
+    }
+    const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!probe) {
+        return fail(reason());
+    }
+    if (connect(probe.get(), generic(address), sizeof address) == 0 || errno == EAGAIN ||
+        errno == EPROTOTYPE) {
+        return fail("another program listens there: is ekeyd running already?");
+    }
+    if (errno != ECONNREFUSED) {
+        return fail("a socket is there and cannot be tried (" + reason() + ')');
+    }
+    if (unlink(path.c_str()) != 0) {
+        return fail("a socket that nobody uses is there and cannot be removed (" + reason() + ')');
+    }
+    return {};
+}
+
+void make_folder(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    if (slash != std::string::npos && slash > 0) {
+        mkdir(path.substr(0, slash).c_str(), 0755); // bind() tells what is wrong, if anything is
+    }
+}
+
+} // namespace
+
+Result<UnixListener> UnixListener::open(const Options& options) {
+    const auto refuse = [&](const std::string& why) {
+        return fail("cannot listen on " + options.path + ": " + why);
+    };
+    const auto address = address_of(options.path);
+    if (!address) {
+        return refuse("the path must have 1 to 107 bytes");
+    }
+    const auto user = user_of(options.user);
+    if (!user) {
+        return refuse(user.error().what);
+    }
+    const auto group = group_of(options.group);
+    if (!group) {
+        return refuse(group.error().what);
+    }
+    make_folder(options.path);
+    if (auto clear = clear_path(options.path, *address); !clear) {
+        return refuse(clear.error().what);
+    }
+
+    Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    // Linux gives the path the socket's own mode, less the umask. Nobody can connect before listen() in any
+    // case.
+    if (!fd || fchmod(fd.get(), 0) != 0 || bind(fd.get(), generic(*address), sizeof *address) != 0) {
+        return refuse(reason());
+    }
+    UnixListener listener(std::move(fd), options.path);
+    struct stat about {};
+    if (lstat(options.path.c_str(), &about) != 0) {
+        return refuse(reason());
+    }
+    listener.device_ = about.st_dev;
+    listener.inode_ = about.st_ino;
+    const bool give = !options.user.empty() || !options.group.empty();
+    if (give && lchown(options.path.c_str(), *user, *group) != 0) {
+        return refuse("cannot give it to " + options.user +
+                      (options.group.empty() ? "" : ':' + options.group) + " (" + reason() + ')');
+    }
+    if (chmod(options.path.c_str(), options.mode) != 0 || ::listen(listener.fd(), options.backlog) != 0) {
+        return refuse(reason());
+    }
+    return listener;
+}
+
+void UnixListener::remove() {
+    struct stat about {};
+    if (inode_ != 0 && lstat(path_.c_str(), &about) == 0 && about.st_dev == device_ &&
+        about.st_ino == inode_) {
+        unlink(path_.c_str());
+    }
+    inode_ = 0;
+}
+
+UnixListener::~UnixListener() {
+    remove();
+}
+
+UnixListener::UnixListener(UnixListener&& other) noexcept
+    : fd_(std::move(other.fd_)), path_(std::move(other.path_)), device_(other.device_),
+      inode_(std::exchange(other.inode_, 0)) {}
+
+UnixListener& UnixListener::operator=(UnixListener&& other) noexcept {
+    if (this != &other) {
+        remove();
+        fd_ = std::move(other.fd_);
+        path_ = std::move(other.path_);
+        device_ = other.device_;
+        inode_ = std::exchange(other.inode_, 0);
+    }
+    return *this;
+}
+
+Result<Fd> connect_unix(const std::string& path) {
+    const auto address = address_of(path);
+    if (!address) {
+        return fail("the path must have 1 to 107 bytes");
+    }
+    Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!fd || connect(fd.get(), generic(*address), sizeof *address) != 0) {
+        return fail(reason());
+    }
+    return fd;
+}
+
+} // namespace ekey
