@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "ekeyd/pool/turns.h"
 #include "ekeyd/runtime/secret.h"
@@ -12,28 +13,44 @@ namespace ekey {
 
 class Pool {
   public:
-    // Capacity in bytes, in locked memory: at least 256 (the longest EGD answer and its header). Throws when the memory cannot be locked.
+    // The longest EGD answer and its count: a smaller pool could leave a client waiting for ever.
+    static constexpr std::size_t min_capacity = 256;
+
+    // Capacity in bytes, in locked memory: at least min_capacity. Throws when the memory cannot be locked.
     explicit Pool(std::size_t capacity);
 
-    std::size_t size() const;     // bytes held
-    std::size_t capacity() const; // bytes
-    std::size_t room() const;     // bytes that put() would take
+    std::size_t size() const { return size_; }                // bytes held
+    std::size_t capacity() const { return ring_.size(); }     // bytes
+    std::size_t room() const { return ring_.size() - size_; } // bytes that put() would take
 
     // Stores bytes; `bytes` must fit in room(). Waiters are served by the next serve(), not here.
     void put(ByteView bytes);
 
     // For those who do not wait: bytes that may be taken now, past those who wait. 0 while anyone waits.
-    std::size_t spare() const;
+    std::size_t spare() const { return turns_.empty() ? size_ : 0; }
     // Moves out.size() bytes to `out` and erases them here; false (and nothing moved) when fewer are held.
     bool take(ByteSpan out);
 
-    Turns& turns(); // where those who wait queue up
-    void serve();   // lets those who wait take what is there, in turns
+    // Back-pressure, the other way: `call` is called each time a take() leaves fewer than `mark` bytes where
+    // there were `mark` or more. It runs within take(): it may put(), but may not take() or serve(). One at a
+    // time; a null function ends it.
+    void on_low(std::size_t mark, std::function<void()> call);
+
+    Turns& turns() { return turns_; }   // where those who wait queue up
+    void serve() { turns_.run(*this); } // lets those who wait take what is there, in turns
 
     struct Counters {
         std::uint64_t bytes_in = 0, bytes_out = 0;
     };
-    const Counters& counters() const;
+    const Counters& counters() const { return counters_; }
+
+  private:
+    SecretBytes ring_;
+    std::size_t first_ = 0, size_ = 0;
+    std::size_t low_mark_ = 0;
+    std::function<void()> on_low_;
+    Turns turns_;
+    Counters counters_;
 };
 
 } // namespace ekey

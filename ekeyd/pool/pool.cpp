@@ -1,0 +1,54 @@
+#include "ekeyd/pool/pool.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace ekey {
+
+Pool::Pool(std::size_t capacity) : ring_(capacity) {
+    assert(capacity >= min_capacity);
+}
+
+void Pool::put(ByteView bytes) {
+    assert(bytes.size() <= room());
+    std::size_t at = first_ + size_;
+    if (at >= ring_.size()) {
+        at -= ring_.size();
+    }
+    const std::size_t before_end = std::min(bytes.size(), ring_.size() - at);
+    std::copy_n(bytes.begin(), before_end, ring_.data() + at);
+    std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(before_end), bytes.end(), ring_.data());
+    size_ += bytes.size();
+    counters_.bytes_in += bytes.size();
+}
+
+bool Pool::take(ByteSpan out) {
+    if (out.size() > size_) {
+        return false;
+    }
+    const std::size_t held = size_;
+    for (std::size_t done = 0; done < out.size();) { // once, or twice across the ring's end
+        const ByteSpan piece =
+            ring_.span().subspan(first_, std::min(out.size() - done, ring_.size() - first_));
+        std::memcpy(out.data() + done, piece.data(), piece.size());
+        wipe(piece);
+        done += piece.size();
+        first_ += piece.size();
+        if (first_ == ring_.size()) {
+            first_ = 0;
+        }
+    }
+    size_ -= out.size();
+    counters_.bytes_out += out.size();
+    if (held >= low_mark_ && size_ < low_mark_) {
+        on_low_();
+    }
+    return true;
+}
+
+void Pool::on_low(std::size_t mark, std::function<void()> call) {
+    low_mark_ = call ? mark : 0; // nothing is below 0
+    on_low_ = std::move(call);
+}
+
+} // namespace ekey
