@@ -55,7 +55,8 @@ void append_escaped(std::string& line, std::string_view text) {
             line += c;
         } else if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) {
             char escape[5];
-            std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
+            std::snprintf(escape, sizeof escape, "\\x%02x",
+                          static_cast<unsigned>(static_cast<unsigned char>(c)));
             line += escape;
         } else {
             line += c;
@@ -82,6 +83,16 @@ void emit(Level level, const std::string& line) {
 }
 
 } // namespace
+
+Result<Level> parse_level(std::string_view name) {
+    constexpr std::string_view names[] = {"error", "warning", "notice", "info", "debug"};
+    for (int i = 0; i < 5; ++i) {
+        if (name == names[i]) {
+            return static_cast<Level>(i);
+        }
+    }
+    return fail("log-level: '" + std::string(name) + "' is none of error, warning, notice, info, debug");
+}
 
 void open(Target target, const char* program, Level most_verbose) {
     State& s = state();

@@ -24,7 +24,9 @@ class Loop {
     // The monotonic clock, read now (not the loop's cached time).
     static Time now() { return std::chrono::steady_clock::now(); }
 
-    struct ev_loop* raw() const { return loop_; }
+    struct ev_loop* raw() const {
+        return loop_;
+    }
 
   private:
     struct ev_loop* loop_;
@@ -57,9 +59,8 @@ class IoWatcher : public WatcherBase<ev_io> {
     // hang-up as both; the following read or write tells which.
     template <auto Method, class T>
     void bind(T* target) {
-        ev_init(&watcher_, [](struct ev_loop*, ev_io* w, int events) {
-            (static_cast<T*>(w->data)->*Method)(events);
-        });
+        ev_init(&watcher_,
+                [](struct ev_loop*, ev_io* w, int events) { (static_cast<T*>(w->data)->*Method)(events); });
         watcher_.data = target;
     }
     // Starts, or changes what an active watcher waits for. Events 0 stops.
@@ -111,9 +112,8 @@ class SignalWatcher : public WatcherBase<ev_signal> {
     // Method: void (T::*)(int signal)
     template <auto Method, class T>
     void bind(T* target) {
-        ev_init(&watcher_, [](struct ev_loop*, ev_signal* w, int) {
-            (static_cast<T*>(w->data)->*Method)(w->signum);
-        });
+        ev_init(&watcher_,
+                [](struct ev_loop*, ev_signal* w, int) { (static_cast<T*>(w->data)->*Method)(w->signum); });
         watcher_.data = target;
     }
     void start(int signal) {

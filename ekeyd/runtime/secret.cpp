@@ -44,12 +44,14 @@ const char* random_name() {
     return "getrandom";
 }
 
-randombytes_implementation implementation = {random_name, random_word, nullptr, nullptr, random_bytes, nullptr};
+randombytes_implementation implementation = {random_name, random_word,  nullptr,
+                                             nullptr,     random_bytes, nullptr};
 
 [[noreturn]] void refuse(std::size_t size) {
-    throw std::runtime_error("cannot lock " + std::to_string(size) +
-                             " bytes of memory for secrets: raise the memlock limit (ulimit -l, or LimitMEMLOCK= "
-                             "in the unit)");
+    throw std::runtime_error(
+        "cannot lock " + std::to_string(size) +
+        " bytes of memory for secrets: raise the memlock limit (ulimit -l, or LimitMEMLOCK= "
+        "in the unit)");
 }
 
 } // namespace
