@@ -1,0 +1,95 @@
+"""Starts ekeyd and softkey with what a test needs of them."""
+import socket
+
+from clients import Control, Egd
+from harness import Failure, wait_until
+
+# Packets a second. A true key sends 86; tests that only need bytes take more, so that they end sooner.
+FAST = 1000
+
+
+class Softkey:
+    """A running software dongle. `plaintext` names its log of what an honest host decrypts."""
+
+    def __init__(self, run, *arguments, name="softkey", transport="pty", rate=FAST, keyring=None):
+        self.path = run.path(name + "." + transport)
+        self.keyring = keyring or run.path("keyring")
+        self.card = run.path(name + ".card")
+        self._plaintext = run.path(name + ".plain")
+        self.source = "entropykey:" + self.path
+        self.program = run.start("softkey", f"--{transport}", self.path, "--keyring", self.keyring, "--card", self.card,
+                                 "--rate", rate, "--log-plaintext", self._plaintext, *arguments)
+        self.serial = self.program.wait_output(r"^ready \S+ (\S+)$").group(1)
+
+    def plaintext(self):
+        with open(self._plaintext, "rb") as log:
+            return log.read()
+
+    def fault_began(self, kind):
+        """Waits until a fault begins, and returns where: the number of plaintext bytes before it."""
+        return int(self.program.wait_output(rf"fault {kind}\S* begins .*plaintext byte (\d+)").group(1))
+
+    def fault_ended(self, kind):
+        return int(self.program.wait_output(rf"fault {kind}\S* ends .*plaintext byte (\d+)").group(1))
+
+
+def answers(address):
+    """True when something accepts connections there."""
+    kind, _, rest = address.partition(":")
+    with socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET) as probe:
+        try:
+            probe.connect(rest if kind == "unix" else ("127.0.0.1", int(rest.rpartition(":")[2])))
+        except OSError:
+            return False
+    return True
+
+
+class Ekeyd:
+    """A running daemon with a Unix EGD socket, a control socket and a pid file, and the settings given as lines."""
+
+    def __init__(self, run, *settings, name="ekeyd", softkeys=(), keyring=None, arguments=()):
+        self.run = run
+        self.egd = "unix:" + run.path(name + ".egd")
+        self.control = "unix:" + run.path(name + ".sock")
+        self.pidfile = run.path(name + ".pid")
+        keyring = keyring or (softkeys[0].keyring if softkeys else run.write(name + ".keyring", ""))
+        lines = [f"listen = {self.egd},mode=0600", f"control = {self.control}", f"pidfile = {self.pidfile}",
+                 f"keyring = {keyring}", *(f"source = {key.source}" for key in softkeys), *settings]
+        self.config = run.write(name + ".conf", "\n".join(lines) + "\n")
+        self.arguments = ["--config", self.config, "--foreground", *arguments]
+        self.program = None
+        self.start()
+
+    def start(self):
+        self.program = self.run.start("ekeyd", *self.arguments)
+        wait_until(self._ready, "ekeyd answers on its sockets")
+
+    def _ready(self):
+        if not self.program.running():
+            raise Failure(f"ekeyd ended while it started, with status {self.program.wait()}")
+        return answers(self.control) and answers(self.egd)
+
+    def client(self):
+        return Egd(self.egd)
+
+    def controller(self):
+        return Control(self.control)
+
+    def seeded(self, size=64, seconds=30):
+        """Waits until a client has got `size` bytes, and returns them."""
+        with self.client() as client:
+            return client.read(size, seconds)
+
+    def health(self, key=None):
+        """The rows of Health as they are sent, joined by tabs."""
+        with self.controller() as control:
+            rows, _ = control.command(f'Health("{key}")' if key else "Health")
+        return "\n".join("\t".join(row) for row in rows)
+
+    def key(self, number=1):
+        with self.controller() as control:
+            return next((key for key in control.keys() if key["NR"] == str(number)), None)
+
+    def memory(self):
+        """Resident memory, kB."""
+        return int(self.program.status("VmRSS"))
