@@ -19,12 +19,11 @@ inline constexpr std::size_t mac_offset = 54, mac_text_size = 8, mac_size = 6;
 using FrameView = std::span<const Byte, frame_size>;
 using FrameBytes = std::array<Byte, frame_size>;
 
-// Computes frame MACs under one session key: the keyed state is made once, each frame costs two blocks.
-// Holds key material: keep it in locked memory.
+// Computes frame MACs (PMS state, final-pad, first and last three bytes) under one session key: the keyed
+// state is made once, each frame costs two blocks. Holds key material: keep it in locked memory.
 class FrameMac {
   public:
     FrameMac(const Serial& serial, const SessionKey& key);
-    ~FrameMac();
     std::array<Byte, mac_size> compute(std::span<const Byte, content_size> content) const;
     // Constant time in the MAC.
     bool verify(FrameView frame) const;
@@ -33,20 +32,32 @@ class FrameMac {
     Skein256 keyed_;
 };
 
-// Finds frames in a byte stream and resynchronises: bytes before "* ", short frames and 64 bytes without CR LF at
-// the end are skipped and counted. Its buffer is one frame, because a frame is the most that must be seen whole.
+// Finds frames in a byte stream and resynchronises: bytes before "* ", short frames and 64 bytes without CR
+// LF at the end are skipped and counted. Its buffer is one frame, because a frame is the most that must be
+// seen whole.
 class FrameReader {
   public:
     struct Step {
-        std::size_t used;               // bytes of `in` consumed, at least 1 while it is not empty
+        std::size_t used;        // bytes of `in` consumed, at least 1 while it is not empty
         const FrameBytes* frame; // null: need more. Valid until the next call.
     };
+    // Accepts any bytes. At most one frame a call; without a frame all of `in` was used.
     Step next(ByteView in);
-    void clear(); // forgets a partial frame
+    void clear(); // forgets a partial frame, and that bytes were being skipped; counters stay
 
-    std::uint64_t frames() const;         // frames found
-    std::uint64_t framing_errors() const; // times that synchronisation was lost
-    std::uint64_t skipped_bytes() const;
+    std::uint64_t frames() const { return frames_; }                 // frames found
+    std::uint64_t framing_errors() const { return framing_errors_; } // times that synchronisation was lost
+    std::uint64_t skipped_bytes() const { return skipped_bytes_; }
+
+  private:
+    bool plausible() const; // what is held could be (the beginning of) a frame
+    void resynchronise();   // drops from the front until it could
+    void skip(std::size_t bytes);
+
+    FrameBytes held_{};
+    std::size_t held_size_ = 0;
+    bool synchronised_ = true;
+    std::uint64_t frames_ = 0, framing_errors_ = 0, skipped_bytes_ = 0;
 };
 
 // Device side: builds one frame. `payload` is 50 bytes, padded already.

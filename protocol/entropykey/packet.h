@@ -14,8 +14,16 @@
 namespace ekey::entropykey {
 
 enum class PacketType : char {
-    serial = 'S', info = 'I', unexpected = 'W', entropy = 'E', rekey_needed = 'k', session_key = 'K',
-    long_term_unlocked = 'M', long_term_key = 'L', long_term_failed = 'l', generators_bad = 'B',
+    serial = 'S',
+    info = 'I',
+    unexpected = 'W',
+    entropy = 'E',
+    rekey_needed = 'k',
+    session_key = 'K',
+    long_term_unlocked = 'M',
+    long_term_key = 'L',
+    long_term_failed = 'l',
+    generators_bad = 'B',
 };
 
 inline constexpr std::size_t block_size = 32;
@@ -30,15 +38,17 @@ struct BinaryPayload {
 struct Packet {
     PacketType type;
     bool binary;
-    BinaryPayload payload;    // when binary
-    std::string_view text;    // when text: 50 characters of the frame, trailing spaces included
+    BinaryPayload payload; // when binary
+    std::string_view text; // when text: 50 characters of the frame, trailing spaces included
 };
-// Errors: unknown type or encoding, a type in the wrong encoding, bad base64, a length that the type does not have.
+// Errors: unknown type or encoding, a type in the wrong encoding, bad base64, a length that the type does not
+// have.
 Result<Packet> decode_packet(FrameView frame);
 // Device side. `bytes` at most 36; text at most 50 characters.
 void encode_binary(std::span<Byte, frame_size> out, PacketType type, std::uint16_t sub_code, ByteView bytes,
                    const FrameMac& mac);
-void encode_text(std::span<Byte, frame_size> out, PacketType type, std::string_view text, const FrameMac& mac);
+void encode_text(std::span<Byte, frame_size> out, PacketType type, std::string_view text,
+                 const FrameMac& mac);
 
 std::array<Byte, 2> encode_sub_code(std::uint16_t code);
 std::optional<std::uint16_t> decode_sub_code(Byte first, Byte second);
@@ -47,20 +57,21 @@ std::optional<std::uint16_t> decode_sub_code(Byte first, Byte second);
 class EntropyPad {
   public:
     EntropyPad(const Serial& serial, const SessionKey& key);
-    ~EntropyPad();
     // out = in XOR pad(sequence). Its own inverse.
-    void apply(std::uint16_t sequence, std::span<const Byte, block_size> in, std::span<Byte, block_size> out) const;
+    void apply(std::uint16_t sequence, std::span<const Byte, block_size> in,
+               std::span<Byte, block_size> out) const;
 
   private:
     Skein256 keyed_;
 };
 
-SessionKey derive_session_key(const Serial& serial, const LongTermKey& key, std::span<const Byte, block_size> device_nonce,
-                              ByteView host_nonce);
+SessionKey derive_session_key(const Serial& serial, const LongTermKey& key,
+                              std::span<const Byte, block_size> device_nonce, ByteView host_nonce);
 LongTermKey derive_long_term_key(const Serial& serial, const MasterKey& key,
                                  std::span<const Byte, block_size> device_nonce, ByteView host_nonce);
 // What the M command carries: first and last three bytes.
-std::array<Byte, mac_size> long_term_nonce_mac(const Serial& serial, const MasterKey& key, ByteView host_nonce);
+std::array<Byte, mac_size> long_term_nonce_mac(const Serial& serial, const MasterKey& key,
+                                               ByteView host_nonce);
 
 // Info frames: blocks separated by spaces. Unknown blocks are skipped; a malformed one spoils only itself.
 struct FipsReport {
@@ -83,9 +94,9 @@ std::string encode_info(const InfoReport& report); // at most 50 characters; wha
 
 // Host to device: each command as bytes to write.
 inline constexpr Byte reset_command = 0x03;
-std::string session_rekey_command(ByteView host_nonce);            // "K...."
+std::string session_rekey_command(ByteView host_nonce);             // "K...."
 std::string long_term_mac_command(std::span<const Byte, mac_size>); // "M........"
-std::string long_term_rekey_command(ByteView host_nonce);          // "L...."
+std::string long_term_rekey_command(ByteView host_nonce);           // "L...."
 
 // The S report's failure codes, as people and as 1.1.5's efm_... words.
 struct FailureName {

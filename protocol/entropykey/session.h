@@ -63,7 +63,8 @@ struct Counters {
 
 class Session {
   public:
-    // `entropy` fills the random part of each nonce; the rest is a counter, so nonces differ even when it fails.
+    // `entropy` fills the random part of each nonce; the rest is a counter, so nonces differ even when it
+    // fails.
     using RandomSource = void (*)(ByteSpan);
     explicit Session(RandomSource random);
 
