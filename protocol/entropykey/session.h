@@ -1,10 +1,14 @@
 // The host's side of a session with one Entropy Key: bytes in, events and bytes out. No socket, no clock.
-// Source of the rules: protocol version 0, as published by the vendor (README.protocol of ekeyd 1.1.5).
+// Source of the rules: protocol version 0, as published by the vendor (README.protocol of ekeyd 1.1.5). Where
+// they leave the host free, transitions.h says what this one does, and timing (below) when.
 //
 // Use: start(now) once the device is open; write pending_output() to it; feed what it sends to receive();
-// call handle_timeout(now) at deadline(). A Session holds keys: keep it in locked memory (make_locked).
+// call handle_timeout(now) at deadline(). After any of these calls take the events that are left with
+// receive({}, now) until it answers monostate. A Session holds keys: keep it in locked memory (make_locked).
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,9 +21,31 @@
 
 namespace ekey::entropykey {
 
+// Ours, not the protocol's.
+namespace timing {
+using namespace std::chrono_literals;
+// The serial number needs nothing that the device does not have at hand; one second covers a busy host.
+// Doubled after each try up to half a minute, so that a port with something else behind it is left nearly
+// alone.
+inline constexpr Duration reset_answer = 1s, longest_pause = 30s;
+// The K frame needs 32 bytes of fresh entropy: 10 ms at the devices' rate, and more just after power-up.
+inline constexpr Duration nonce_answer = 2s;
+// A running device sends about 86 frames a second; a device that has just got its key first fills and tests a
+// block of 20,000 bits, which takes it about one second.
+inline constexpr Duration silence = 5s;
+// A frame spoilt on the wire looks like a wrong key, so it is tried again soon at first; nothing is gained by
+// asking a device with another key often.
+inline constexpr Duration wrong_key_first = 5s, wrong_key_longest = 5min;
+// Only a power cycle mends a failed device, and that announces itself; asking is for the case it was not
+// seen.
+inline constexpr Duration self_stopped = 60s;
+// One bad MAC is noise on the wire. Four in a row are another session key.
+inline constexpr unsigned bad_macs_in_a_row = 4;
+} // namespace timing
+
 enum class State {
     idle,         // not started
-    resetting,    // reset sent, waiting for the serial number
+    resetting,    // reset sent (or to be sent at the deadline), waiting for the serial number
     awaiting_key, // serial known; the owner is to call provide_key() or refuse_key()
     no_key,       // the keyring has no long-term key for this serial
     rekeying,     // nonce sent, waiting for the K frame (entropy under the old session key still counts)
@@ -30,7 +56,7 @@ enum class State {
 };
 std::string_view name(State state);
 
-// Events. Views are valid until the next call on the session.
+// Events. Views are valid until the next call on the session that answers no event.
 struct NeedKey {
     Serial serial;
 };
@@ -58,40 +84,117 @@ struct Counters {
     std::uint64_t missed = 0;                        // sequence numbers jumped over: frames lost on the way
     std::uint64_t resets = 0, rekeys = 0, nonces = 0, unexpected_input = 0;
     std::uint64_t entropy_bytes = 0;
-    std::uint8_t frame_byte_last = 0;
+    std::uint8_t frame_byte_last = 0; // the newest frame's type
 };
+
+enum class Input;
+enum class Action;
 
 class Session {
   public:
-    // `entropy` fills the random part of each nonce; the rest is a counter, so nonces differ even when it
-    // fails.
+    // Fills its argument with random bytes. A nonce is 12 bytes: the first four are random once and counted
+    // up from there, so that nonces of one session differ even when the random source fails; eight are
+    // random.
     using RandomSource = void (*)(ByteSpan);
     explicit Session(RandomSource random);
 
     void start(Time now); // (again): forget everything but the counters, reset the device
 
     struct Step {
-        std::size_t used; // bytes of `in` consumed, at least 1 while `in` is not empty
+        std::size_t used; // bytes of `in` consumed; 0 only when `in` is empty or an event was left to take
         Event event;      // monostate: nothing to report
     };
-    // Consumes at most one frame. Call until `in` is used up AND the event is monostate (a state change can
-    // follow another event without further input). Accepts any bytes.
+    // Consumes at most one frame. Call until `in` is used up AND the event is monostate (several events can
+    // come from one frame, or from one of the other calls). Accepts any bytes.
     Step receive(ByteView in, Time now);
 
+    // Answers NeedKey; later, when the keyring changed. In awaiting_key and no_key it starts the session; in
+    // wrong_key it starts again with a reset and NeedKey; in between it serves from the next re-key on;
+    // without a known serial number it does nothing.
     void provide_key(const LongTermKey& key, Time now);
-    void refuse_key(Time now);
+    void refuse_key(Time now); // means nothing but in awaiting_key
 
-    Time deadline() const; // Time::max() when none
+    Time deadline() const { return deadline_; } // Time::max() when none
     // Asks again when an answer did not come (backing off), or does nothing before the deadline.
     Event handle_timeout(Time now);
+    // To be called when the owner reads on after it had stopped reading by itself (back-pressure): that
+    // silence was not the device's.
+    void resume(Time now);
 
-    ByteView pending_output() const; // at most 32 bytes
+    ByteView pending_output() const; // at most 32 bytes; valid until the next call
     void consume_output(std::size_t written);
 
-    State state() const;
-    const std::optional<Serial>& serial() const;
-    const InfoReport& info() const; // the newest of each report
-    const Counters& counters() const;
+    // self_stopped covers the rare resets that try whether the device has recovered: it ends with entropy, or
+    // with a report without a failure, after a reset.
+    State state() const { return failure_ == no_failure ? state_ : State::self_stopped; }
+    const std::optional<Serial>& serial() const { return serial_; }
+    const InfoReport& info() const { return info_; } // the newest of each report
+    const Counters& counters() const { return counters_; }
+
+  private:
+    static constexpr unsigned protocol_version = 0;
+    static constexpr std::size_t nonce_size = 12; // what hosts have always used
+    static constexpr char no_failure = '0', unnamed_failure = '?';
+
+    // In: session.cpp
+    void on_frame(const FrameBytes& frame, Time now);
+    void on_serial_frame(FrameView frame, Time now);
+    void on_bad_mac(Time now);
+    void on_packet(const Packet& packet, Time now);
+    void on_info(std::string_view text, Time now);
+
+    // What follows: session_actions.cpp
+    void handle(Input input, Time now);
+    void set_state(State next, Time now);
+    void perform(Action action, Time now);
+    void reset(Time now);
+    void retry(Time now);
+    void forget_session();
+    void forget_keys();
+    void send_nonce();
+    void take_session_key();
+    void deliver(Time now);
+    void stop();
+
+    void announce_state();
+    void push(const Event& event);
+    Event pop();
+    void drop_events();
+    void send(ByteView bytes);
+
+    RandomSource random_;
+    FrameReader reader_;
+    Counters counters_;
+
+    State state_ = State::idle;
+    State announced_ = State::idle; // of the newest StateChanged
+    State known_ = State::idle;     // of the newest that the owner took
+    Time deadline_ = Time::max();
+    unsigned attempts_ = 0; // resets since the last confirmed session key
+    unsigned bad_macs_ = 0; // in a row
+    Duration wrong_key_pause_ = timing::wrong_key_first;
+    char reported_ = no_failure; // by the packet that is being handled
+    char failure_ = no_failure;  // that the device has not recovered from
+
+    std::optional<Serial> serial_;
+    LongTermKey long_term_key_;
+    std::optional<FrameMac> mac_;
+    std::optional<EntropyPad> pad_; // none under the zero session key: entropy is never sealed with that
+    int last_sequence_ = -1;
+    std::array<Byte, nonce_size> nonce_{};
+    std::uint32_t nonce_count_ = 0;
+    InfoReport info_;
+
+    const BinaryPayload* payload_ = nullptr; // of the packet that is being handled
+    SecretArray<block_size> plaintext_;
+    bool plaintext_held_ = false;
+
+    // One frame brings four events at most; see push().
+    std::array<Event, 8> events_;
+    std::size_t first_event_ = 0, event_count_ = 0;
+    // A reset and a session re-key command are 19 bytes.
+    std::array<Byte, 32> output_{};
+    std::size_t output_size_ = 0;
 };
 
 } // namespace ekey::entropykey
