@@ -1,0 +1,316 @@
+#include "ekeyd/config/keyring.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "ekeyd/runtime/handle.h"
+
+namespace ekey::config {
+
+using entropykey::LongTermKey;
+using entropykey::Serial;
+
+namespace {
+
+// A keyring has a line of 61 characters a dongle; 1 MiB is some 17,000 of them, and what may be locked.
+constexpr std::size_t size_limit = 1 << 20;
+constexpr std::size_t key_text_size = 44;
+
+// The text of a keyring file holds keys: it lives in locked memory.
+struct Text {
+    SecretBytes bytes;
+    std::size_t size = 0;
+
+    explicit Text(std::size_t capacity) : bytes(std::max<std::size_t>(capacity, 1)) {}
+    std::string_view view() const { return as_text(bytes.span().first(size)); }
+    void append(std::string_view more) {
+        std::memcpy(bytes.data() + size, more.data(), more.size());
+        size += more.size();
+    }
+};
+
+std::string system_error() {
+    return std::strerror(errno);
+}
+
+Result<Text> read_all(int fd, const std::string& path) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+        return fail("keyring " + path + " is no regular file");
+    }
+    if (static_cast<std::size_t>(status.st_size) > size_limit) {
+        return fail("keyring " + path + " is larger than 1 MiB: that is no keyring");
+    }
+    Text text(static_cast<std::size_t>(status.st_size));
+    while (text.size < static_cast<std::size_t>(status.st_size)) {
+        const ssize_t got =
+            ::read(fd, text.bytes.data() + text.size, static_cast<std::size_t>(status.st_size) - text.size);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return fail("keyring " + path + " cannot be read: " + system_error());
+        }
+        if (got == 0) {
+            break; // it has been cut short since
+        }
+        text.size += static_cast<std::size_t>(got);
+    }
+    return text;
+}
+
+Result<void> write_all(int fd, std::string_view text) {
+    while (!text.empty()) {
+        const ssize_t written = ::write(fd, text.data(), text.size());
+        if (written < 0 && errno != EINTR) {
+            return fail(system_error());
+        }
+        text.remove_prefix(written > 0 ? static_cast<std::size_t>(written) : 0);
+    }
+    return {};
+}
+
+// Cuts the next line, with its line end, off the front of `text`.
+std::string_view next_line(std::string_view& text) {
+    const auto end = text.find('\n');
+    const auto line = text.substr(0, end == std::string_view::npos ? end : end + 1);
+    text.remove_prefix(line.size());
+    return line;
+}
+
+constexpr std::string_view blanks = " \t\r\n";
+
+std::string_view next_word(std::string_view& line) {
+    const auto begin = std::min(line.find_first_not_of(blanks), line.size());
+    const auto end = std::min(line.find_first_of(blanks, begin), line.size());
+    const auto word = line.substr(begin, end - begin);
+    line.remove_prefix(end);
+    return word;
+}
+
+bool is_comment_or_empty(std::string_view line) {
+    const auto word = next_word(line);
+    return word.empty() || word.front() == '#';
+}
+
+struct Line {
+    Serial serial;
+    LongTermKey key;
+};
+
+Result<Line> parse_line(std::string_view line) {
+    const auto serial = entropykey::parse_serial(next_word(line));
+    if (!serial) {
+        return tl::unexpected(serial.error());
+    }
+    const auto key = entropykey::parse_long_term_key(next_word(line));
+    if (!key) {
+        return tl::unexpected(key.error());
+    }
+    if (!is_comment_or_empty(line)) {
+        return fail("something follows the key");
+    }
+    return Line{*serial, *key};
+}
+
+// A line for this serial, even one whose key is spoiled.
+bool belongs_to(std::string_view line, const Serial& serial) {
+    return next_word(line) == serial.base64();
+}
+
+// The old text with the one line of `serial` put in place of its first, every further line of it left out.
+Text with_line(std::string_view old, const Serial& serial, const LongTermKey& key) {
+    const std::string name = serial.base64();
+    Text text(old.size() + name.size() + key_text_size + 3); // a blank and two line ends
+    const auto put_line = [&] {
+        text.append(name);
+        text.append(" ");
+        SecretArray<key_text_size> written;
+        entropykey::write_base64(
+            key, std::span<char, key_text_size>(reinterpret_cast<char*>(written.data()), key_text_size));
+        text.append(as_text(written.span()));
+        text.append("\n");
+    };
+    bool placed = false;
+    while (!old.empty()) {
+        const auto line = next_line(old);
+        if (!belongs_to(line, serial)) {
+            text.append(line);
+            if (line.back() != '\n') {
+                text.append("\n");
+            }
+        } else if (!placed) {
+            placed = true;
+            put_line();
+        }
+    }
+    if (!placed) {
+        put_line();
+    }
+    return text;
+}
+
+// A file that is removed again unless it was renamed into place.
+class TemporaryFile {
+  public:
+    explicit TemporaryFile(const std::string& beside) : path_(beside + ".XXXXXX") {
+        fd_.reset(::mkostemp(path_.data(), O_CLOEXEC)); // mode 0600
+    }
+    ~TemporaryFile() {
+        if (fd_ && !placed_) {
+            ::unlink(path_.c_str());
+        }
+    }
+    TemporaryFile(const TemporaryFile&) = delete;
+    TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+    int fd() const { return fd_.get(); }
+    bool place(const std::string& path) { return placed_ = ::rename(path_.c_str(), path.c_str()) == 0; }
+
+  private:
+    std::string path_;
+    Fd fd_;
+    bool placed_ = false;
+};
+
+Result<void> replace_file(const std::string& path, std::string_view text,
+                          const std::optional<struct stat>& old) {
+    const auto failed = [&](const std::string& why) {
+        return fail("keyring " + path + " cannot be written: " + why);
+    };
+    TemporaryFile temporary(path);
+    if (temporary.fd() < 0) {
+        return failed(system_error());
+    }
+    // The daemon may run as the file's owner. Who may not give files away keeps this one: better owned by
+    // another than not written.
+    if (old && ::fchown(temporary.fd(), old->st_uid, old->st_gid) != 0 && errno != EPERM) {
+        return failed(system_error());
+    }
+    if (auto written = write_all(temporary.fd(), text); !written) {
+        return failed(written.error().what);
+    }
+    if (::fsync(temporary.fd()) != 0 || !temporary.place(path)) {
+        return failed(system_error());
+    }
+    return {};
+}
+
+} // namespace
+
+struct Keyring::Entries {
+    std::vector<Serial> serials;
+    std::vector<std::string> skipped;
+    std::optional<SecretBytes> keys; // one LongTermKey for each of serials, in their order
+
+    LongTermKey* key(std::size_t index) {
+        return std::launder(reinterpret_cast<LongTermKey*>(keys->data() + index * sizeof(LongTermKey)));
+    }
+    LongTermKey* find(const Serial& serial) {
+        const auto found = std::ranges::find(serials, serial);
+        return found == serials.end() ? nullptr : key(static_cast<std::size_t>(found - serials.begin()));
+    }
+    ~Entries() {
+        for (std::size_t i = 0; keys && i < serials.size(); ++i) {
+            key(i)->~LongTermKey();
+        }
+    }
+};
+
+Keyring::Keyring() : entries_(std::make_unique<Entries>()) {}
+Keyring::~Keyring() = default;
+Keyring::Keyring(Keyring&&) noexcept = default;
+Keyring& Keyring::operator=(Keyring&&) noexcept = default;
+
+Keyring Keyring::parse(std::string_view text) {
+    Keyring keyring;
+    Entries& entries = *keyring.entries_;
+    const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
+    entries.serials.reserve(lines);
+    entries.keys.emplace(std::min(lines, text.size() / key_text_size + 1) * sizeof(LongTermKey));
+    for (std::size_t number = 1; !text.empty(); ++number) {
+        const auto line = next_line(text);
+        if (is_comment_or_empty(line)) {
+            continue;
+        }
+        const auto parsed = parse_line(line);
+        if (!parsed) {
+            entries.skipped.push_back("line " + std::to_string(number) + ": " + parsed.error().what);
+        } else if (LongTermKey* known = entries.find(parsed->serial)) {
+            *known = parsed->key;
+        } else {
+            new (entries.keys->data() + entries.serials.size() * sizeof(LongTermKey))
+                LongTermKey(parsed->key);
+            entries.serials.push_back(parsed->serial);
+        }
+    }
+    return keyring;
+}
+
+Result<Keyring> Keyring::read(const std::string& path) {
+    const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (!file) {
+        return fail("keyring " + path + " cannot be read: " + system_error());
+    }
+    auto text = read_all(file.get(), path);
+    if (!text) {
+        return tl::unexpected(text.error());
+    }
+    return parse(text->view());
+}
+
+const LongTermKey* Keyring::find(const Serial& serial) const {
+    return entries_->find(serial);
+}
+
+std::size_t Keyring::size() const {
+    return entries_->serials.size();
+}
+
+const std::vector<std::string>& Keyring::skipped() const {
+    return entries_->skipped;
+}
+
+Result<void> Keyring::update(const std::string& path, const Serial& serial, const LongTermKey& key) {
+    // A keyring that is a symbolic link stays one: the file that it leads to is replaced.
+    std::error_code none;
+    const std::filesystem::path resolved = std::filesystem::canonical(path, none);
+    const std::filesystem::path target = std::filesystem::absolute(none ? std::filesystem::path(path) : resolved);
+    const Fd folder(::open(target.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    // Two programs that update at once must not undo each other.
+    if (!folder || ::flock(folder.get(), LOCK_EX) != 0) {
+        return fail("keyring " + path + " cannot be written: folder " + target.parent_path().string() + ": " +
+                    system_error());
+    }
+    Text old(0);
+    std::optional<struct stat> status;
+    const Fd file(::open(target.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (file) {
+        auto text = read_all(file.get(), path);
+        if (!text) {
+            return tl::unexpected(text.error());
+        }
+        old = std::move(*text);
+        status.emplace();
+        ::fstat(file.get(), &*status);
+    } else if (errno != ENOENT) {
+        return fail("keyring " + path + " cannot be read: " + system_error());
+    }
+    const Text text = with_line(old.view(), serial, key);
+    if (auto replaced = replace_file(target, text.view(), status); !replaced) {
+        return replaced;
+    }
+    if (::fsync(folder.get()) != 0) {
+        return fail("keyring " + path + " is written, but perhaps not yet on the disk: " + system_error());
+    }
+    return {};
+}
+
+} // namespace ekey::config
