@@ -1,0 +1,120 @@
+#include "tests/softkey/runner.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace ekey::softkey {
+
+namespace {
+// At full speed, return to the loop now and then: a signal or a command may wait.
+constexpr int rounds_at_once = 16;
+} // namespace
+
+void say(const std::string& sentence) {
+    std::fprintf(stderr, "softkey: %s\n", sentence.c_str());
+}
+
+Runner::Runner(Loop& loop, std::unique_ptr<Line> line, Setup setup)
+    : loop_(loop), line_(std::move(line)), noise_(std::move(setup.noise)), nonces_(std::move(setup.nonces)),
+      device_(setup.identity, *noise_, *nonces_, std::move(setup.faults), setup.rate, *this),
+      plaintext_log_(std::move(setup.plaintext_log)), device_timer_(loop), plug_timer_(loop) {
+    device_timer_.bind<&Runner::pump>(this);
+    plug_timer_.bind<&Runner::plug_in_again>(this);
+}
+
+Result<void> Runner::start() {
+    if (auto plugged = line_->plug_in(*this); !plugged) {
+        return plugged;
+    }
+    device_.power_on(Loop::now());
+    pump();
+    return {};
+}
+
+void Runner::on_input(ByteView bytes) {
+    device_.receive(bytes, Loop::now());
+    pump();
+}
+
+void Runner::on_host_gone() {
+    device_.discard_output();
+}
+
+void Runner::on_plaintext(ByteView bytes) {
+    if (plaintext_log_) {
+        unlogged_.insert(unlogged_.end(), bytes.begin(), bytes.end());
+    }
+}
+
+void Runner::on_note(const std::string& sentence) {
+    say(sentence);
+}
+
+void Runner::on_unplugged(std::optional<Duration> back_after) {
+    unplug_ = true;
+    back_after_ = back_after;
+}
+
+void Runner::pump() {
+    for (int round = 0; round < rounds_at_once; ++round) {
+        device_.handle_timeout(line_->unread(), Loop::now());
+        if (unplug_) {
+            pull_the_plug();
+            break;
+        }
+        const std::size_t before = device_.pending_output().size();
+        send_output();
+        if (device_.pending_output().size() == before) {
+            break;
+        }
+    }
+    write_log();
+    line_->watch(device_.accepts_input(), !device_.pending_output().empty());
+    device_timer_.at(device_.deadline());
+}
+
+void Runner::send_output() {
+    const ByteView pending = device_.pending_output();
+    // A host that goes away during the write has its output discarded: nothing is left to consume then.
+    const std::size_t written = line_->write(pending);
+    if (written > 0) {
+        device_.consume_output(written, Loop::now());
+    }
+}
+
+void Runner::pull_the_plug() {
+    unplug_ = false;
+    line_->unplug();
+    if (back_after_) {
+        plug_timer_.start(*back_after_);
+    }
+}
+
+void Runner::plug_in_again() {
+    if (auto plugged = line_->plug_in(*this); !plugged) {
+        failure_ = plugged.error().what;
+        loop_.stop();
+        return;
+    }
+    device_.power_on(Loop::now());
+    say("plugged in again");
+    pump();
+}
+
+void Runner::write_log() {
+    std::size_t done = 0;
+    while (done < unlogged_.size()) {
+        const ssize_t written =
+            ::write(plaintext_log_.get(), unlogged_.data() + done, unlogged_.size() - done);
+        if (written < 0 && errno != EINTR) {
+            failure_ = std::string("the plaintext log cannot be written: ") + std::strerror(errno);
+            loop_.stop();
+            break;
+        }
+        done += written > 0 ? static_cast<std::size_t>(written) : 0;
+    }
+    unlogged_.clear();
+}
+
+} // namespace ekey::softkey

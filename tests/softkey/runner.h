@@ -1,0 +1,59 @@
+// Joins a device to a line: moves bytes, keeps the time, writes down the plaintext, pulls the plug.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ekeyd/runtime/handle.h"
+#include "ekeyd/runtime/loop.h"
+#include "tests/softkey/device.h"
+#include "tests/softkey/line.h"
+
+namespace ekey::softkey {
+
+class Runner final : LineOwner, DeviceOwner {
+  public:
+    struct Setup {
+        Identity identity;
+        std::unique_ptr<Noise> noise, nonces;
+        std::vector<Fault> faults;
+        double rate = 0;
+        Fd plaintext_log; // or none
+    };
+    Runner(Loop& loop, std::unique_ptr<Line> line, Setup setup);
+
+    Result<void> start();
+    // A line that is lost for good, or a log that cannot be written, ends the loop; then this says why.
+    const std::string& failure() const { return failure_; }
+
+  private:
+    void on_input(ByteView bytes) override;
+    void on_writable() override { pump(); }
+    void on_host_gone() override;
+    void on_plaintext(ByteView bytes) override;
+    void on_note(const std::string& sentence) override;
+    void on_unplugged(std::optional<Duration> back_after) override;
+
+    void pump();
+    void send_output();
+    void pull_the_plug();
+    void plug_in_again();
+    void write_log();
+
+    Loop& loop_;
+    std::unique_ptr<Line> line_;
+    std::unique_ptr<Noise> noise_, nonces_;
+    Device device_;
+    Fd plaintext_log_;
+    std::vector<Byte> unlogged_;
+    bool unplug_ = false;
+    std::optional<Duration> back_after_;
+    Timer device_timer_, plug_timer_;
+    std::string failure_;
+};
+
+// The program's voice on standard error.
+void say(const std::string& sentence);
+
+} // namespace ekey::softkey
