@@ -178,6 +178,8 @@ TEST_CASE("settings: errors name the file, the line and a suggestion") {
           "F:3: mode is \"abc\": expected an octal file mode, such as 0660");
     CHECK(line3("control = unix:/c,moed=0600") ==
           "F:3: address \"unix:/c,moed=0600\": unix has no parameter \"moed\": did you mean mode?");
+    CHECK(line3("control = tcp:0.0.0.0:1234") ==
+          "F:3: control over TCP asks for no password: only 127.0.0.1, [::1] and localhost are taken");
     CHECK(line3("sink = kernel:/x") == "F:3: kernel stands alone: nothing follows it but ,name=value");
     CHECK(line3(std::string_view("keyring = /a\0b", 14)) ==
           "F:3: the line holds a control character: is this a text file?");

@@ -1,0 +1,137 @@
+#include "ekeyd/control/server.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include "ekeyd/config/kinds.h"
+#include "ekeyd/control/client.h"
+#include "ekeyd/runtime/log.h"
+
+namespace ekey::control {
+
+namespace {
+
+constexpr int backlog = 16;                                // few people type at once
+constexpr Duration accept_pause = std::chrono::seconds(1); // until descriptors may be free again
+
+Result<UnixListener> open_unix(const config::Address& address) {
+    UnixListener::Options options;
+    options.path = address.rest;
+    options.backlog = backlog;
+    if (const std::string* mode = address.find("mode")) {
+        const auto parsed = config::parse_mode(*mode);
+        if (!parsed) {
+            return fail(parsed.error().what);
+        }
+        options.mode = *parsed;
+    }
+    const auto set = [&](const char* name, std::string& into) {
+        if (const std::string* value = address.find(name)) {
+            into = *value;
+        }
+    };
+    set("user", options.user);
+    set("group", options.group);
+    return UnixListener::open(options);
+}
+
+Result<Fd> open_tcp(const config::Address& address) {
+    const auto host_port = config::parse_host_port(address.rest);
+    if (!host_port) {
+        return fail(host_port.error().what);
+    }
+    const std::string host = host_port->host == "localhost" ? "127.0.0.1" : host_port->host;
+    addrinfo hints{};
+    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE; // looks nothing up
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    const std::string port = std::to_string(host_port->port);
+    if (const int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0) {
+        return fail("cannot listen on tcp:" + address.rest + ": " + gai_strerror(error));
+    }
+    const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> release(found, freeaddrinfo);
+    Fd fd(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const int yes = 1;
+    if (!fd || setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
+        bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 || listen(fd.get(), backlog) != 0) {
+        return fail("cannot listen on tcp:" + address.rest + ": " + std::strerror(errno) +
+                    (errno == EADDRINUSE ? ": is ekeyd running already?" : ""));
+    }
+    return fd;
+}
+
+} // namespace
+
+Result<std::unique_ptr<ControlServer>> ControlServer::open(Loop& loop, Subject& subject,
+                                                           const config::Address& address) {
+    if (auto checked = config::check_address(config::Role::control, address.text); !checked) {
+        return fail(checked.error().what);
+    }
+    auto server = std::make_unique<ControlServer>(loop, subject);
+    server->address_ = address.text;
+    if (address.kind == "unix") {
+        auto listener = open_unix(address);
+        if (!listener) {
+            return fail(listener.error().what);
+        }
+        server->unix_ = std::move(*listener);
+    } else {
+        auto listener = open_tcp(address);
+        if (!listener) {
+            return fail(listener.error().what);
+        }
+        server->tcp_ = std::move(*listener);
+    }
+    server->resume();
+    return server;
+}
+
+ControlServer::ControlServer(Loop& loop, Subject& subject)
+    : loop_(loop), subject_(subject), acceptable_(loop), pause_(loop) {
+    acceptable_.bind<&ControlServer::on_acceptable>(this);
+    pause_.bind<&ControlServer::resume>(this);
+}
+
+ControlServer::~ControlServer() = default;
+
+void ControlServer::resume() {
+    acceptable_.watch(listening_fd(), IoWatcher::readable);
+}
+
+void ControlServer::on_acceptable(int) {
+    for (int count = 0; count < backlog; ++count) {
+        Fd connection(accept4(listening_fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        if (connection) {
+            adopt(std::move(connection));
+        } else if (errno == EAGAIN) {
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            log::warning("control clients cannot be accepted for now",
+                         {{"address", address_}, {"reason", std::strerror(errno)}});
+            acceptable_.stop();
+            pause_.start(accept_pause);
+            return;
+        }
+    }
+}
+
+void ControlServer::adopt(Fd connection) {
+    if (clients_.size() == most_clients) {
+        remove(*clients_.front());
+    }
+    clients_.push_back(std::make_unique<Client>(*this, std::move(connection)));
+    clients_.back()->begin(std::prev(clients_.end()));
+}
+
+void ControlServer::remove(Client& client) {
+    clients_.erase(client.place());
+}
+
+void ControlServer::touch(Client& client) {
+    clients_.splice(clients_.end(), clients_, client.place());
+}
+
+} // namespace ekey::control
