@@ -25,10 +25,18 @@ class Listener {
     virtual ~Listener() = default; // closes its clients; removes a Unix socket that is still its own
 
     virtual const std::string& address() const = 0; // as it was given
+    // Where it listens: "unix:/path", or "tcp:127.0.0.1:40001" with the port that the kernel chose for port 0
+    // (of a name with several addresses, the first).
+    virtual std::string bound_address() const = 0;
     virtual Counters counters() const = 0;
 };
 
-// Binds and listens, or says why not (in use, not permitted, bad parameter). The pool must outlive the listener.
+// Binds and listens, or says why not (in use, not permitted, bad parameter). Loop and pool must outlive the
+// listener. A host name is looked up here, and waited for. Throws when no memory can be locked.
+//
+//     unix:/path[,mode=OCTAL][,user=NAME][,group=NAME]    mode 0600 by default
+//     tcp:HOST:PORT                                       port 0: the kernel chooses
+//     both: max-clients=N (16384), output=full-entropy
 Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address);
 
 } // namespace ekey

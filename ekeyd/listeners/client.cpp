@@ -1,0 +1,240 @@
+#include "ekeyd/listeners/client.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "ekeyd/listeners/client_table.h"
+
+namespace ekey {
+
+Client::Client(ClientTable& table, Loop& loop, Fd socket, std::uint32_t index)
+    : table_(table), watcher_(loop), socket_(std::move(socket)), index_(index) {
+    watcher_.bind<&Client::on_ready>(this);
+    watcher_.watch(socket_.get(), IoWatcher::readable);
+}
+
+Client::~Client() {
+    enter(State::lost);
+}
+
+void Client::enter(State state) {
+    auto& waiting = table_.count().waiting;
+    if (state_ == State::waiting) {
+        --waiting;
+    } else if (state_ == State::stalled && state == State::lost) {
+        table_.unsent().drop(unsent_);
+    }
+    state_ = state;
+    if (state_ == State::waiting) {
+        ++waiting;
+    }
+}
+
+bool Client::vanished() const {
+    pollfd about{socket_.get(), 0, 0};
+    return poll(&about, 1, 0) > 0 && (about.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
+void Client::on_ready(int) {
+    switch (state_) {
+    case State::reading: receive(); break;
+    case State::waiting: receive_ahead(); break;
+    case State::stalled: send_unsent(); break;
+    case State::lost: break;
+    }
+    if (state_ == State::reading && end_) {
+        enter(State::lost);
+    }
+    if (state_ == State::lost) {
+        table_.close(*this);
+        return;
+    }
+    watch();
+    if (state_ == State::waiting) {
+        table_.pool().turns().wait(*this);
+    }
+}
+
+// The common path: one recv(), and in work() one send().
+void Client::receive() {
+    Byte in[input_size];
+    const ssize_t got = recv(socket_.get(), in, sizeof in, 0);
+    if (got > 0) {
+        work({in, static_cast<std::size_t>(got)});
+    } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+        enter(State::lost);
+    }
+}
+
+// Requests behind one that waits: kept, so that the end of the stream behind them is seen.
+void Client::receive_ahead() {
+    const ssize_t got = recv(socket_.get(), input_.data() + held_, input_size - held_, 0);
+    if (got > 0) {
+        held_ = static_cast<Byte>(held_ + got);
+    } else if (got == 0) {
+        end_ = true;
+        if (vanished()) {
+            enter(State::lost);
+        }
+    } else if (errno != EAGAIN && errno != EINTR) {
+        enter(State::lost);
+    }
+}
+
+void Client::send_unsent() {
+    const ByteView rest = table_.unsent().held(unsent_);
+    const ssize_t sent = send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+    if (sent < 0) {
+        if (errno != EAGAIN && errno != EINTR) {
+            enter(State::lost);
+        }
+        return;
+    }
+    if (table_.unsent().consume(unsent_, static_cast<std::size_t>(sent))) {
+        enter(State::reading);
+        carry_on();
+    }
+}
+
+// Goes on with what had to wait: the request that could not be answered, then those behind it.
+void Client::carry_on() {
+    if (has_pending_) {
+        has_pending_ = false;
+        if (!answer(pending_)) {
+            has_pending_ = true;
+            return;
+        }
+    }
+    const std::size_t held = held_;
+    held_ = 0;
+    work({input_.data(), held});
+}
+
+// Answers the requests in `in`, in order, until one must wait; that one and those behind it are kept.
+void Client::work(ByteView in) {
+    using Event = egd::RequestParser::Event;
+    for (;;) {
+        const auto step = parser_.parse(in);
+        in = in.subspan(step.used);
+        if (step.event == Event::request) {
+            ++table_.count().requests;
+            if (!answer(step.request)) {
+                pending_ = step.request;
+                has_pending_ = true;
+                break;
+            }
+        } else if (step.event == Event::need_more) {
+            flush();
+            return;
+        } else if (step.event == Event::error) {
+            if (flush()) { // what came before is answered first
+                table_.garbage();
+                enter(State::lost);
+            }
+            return;
+        } // else the bytes of a write: dropped, not believed
+    }
+    std::memmove(input_.data(), in.data(), in.size()); // `in` may be a part of input_
+    held_ = static_cast<Byte>(in.size());
+}
+
+// False when it cannot be answered now: the client then waits, is stalled, or is lost.
+bool Client::answer(const egd::Request& request) {
+    Pool& pool = table_.pool();
+    if (request.command == egd::Command::read_blocking && pool.spare() < request.count) {
+        if (flush()) {
+            enter(State::waiting);
+        }
+        return false;
+    }
+    auto& batch = table_.batch();
+    if (batch.room().size() < egd::max_answer && !flush()) {
+        return false;
+    }
+    const ByteSpan out = batch.room();
+    switch (request.command) {
+    case egd::Command::read_blocking: take(request.count, 0); break;
+    case egd::Command::read: {
+        const std::size_t count = std::min<std::size_t>(request.count, pool.spare());
+        out[0] = static_cast<Byte>(count);
+        take(count, egd::count_size);
+        break;
+    }
+    case egd::Command::level: batch.size += egd::encode_level(std::uint64_t{8} * pool.spare(), out); break;
+    case egd::Command::process_id: batch.size += egd::encode_process_id(getpid(), out); break;
+    case egd::Command::write: break; // the parser reports none
+    }
+    return true;
+}
+
+// Moves bytes from the pool, which holds so many, behind `header` bytes that are written already.
+void Client::take(std::size_t count, std::size_t header) {
+    auto& batch = table_.batch();
+    [[maybe_unused]] const bool taken = table_.pool().take(batch.room().subspan(header, count));
+    assert(taken);
+    batch.size += header + count;
+    table_.count().bytes_served += count;
+}
+
+// Sends what is gathered. False when the client is now stalled or lost.
+bool Client::flush() {
+    auto& batch = table_.batch();
+    if (batch.size == 0) {
+        return true;
+    }
+    const ByteSpan all = batch.memory.span().first(batch.size);
+    batch.size = 0;
+    ssize_t sent = send(socket_.get(), all.data(), all.size(), MSG_NOSIGNAL);
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
+        sent = 0;
+    }
+    if (sent < 0) {
+        enter(State::lost);
+    } else if (const ByteView rest = all.subspan(static_cast<std::size_t>(sent)); !rest.empty()) {
+        if (const auto slot = table_.unsent().keep(rest)) {
+            unsent_ = *slot;
+            enter(State::stalled);
+        } else {
+            enter(State::lost);
+            table_.no_slot();
+        }
+    }
+    wipe(all);
+    return state_ != State::stalled && state_ != State::lost;
+}
+
+bool Client::serve(Pool&) {
+    if (vanished()) {
+        enter(State::lost);
+    } else {
+        enter(State::reading);
+        has_pending_ = false;
+        take(pending_.count, 0);
+        carry_on();
+    }
+    if (state_ == State::lost) {
+        watcher_.stop();
+        table_.close_later(*this);
+    } else {
+        watch();
+    }
+    return state_ == State::waiting;
+}
+
+void Client::watch() {
+    if (state_ == State::stalled) {
+        watcher_.watch(socket_.get(), IoWatcher::writable);
+    } else if (unwatched()) {
+        watcher_.stop();
+        table_.watch_over_unwatched();
+    } else {
+        watcher_.watch(socket_.get(), IoWatcher::readable);
+    }
+}
+
+} // namespace ekey

@@ -1,0 +1,79 @@
+// One client of an EGD listener: a small fixed record, of which there may be ten thousand.
+//
+//            +---- all is answered ----+
+//            v                         |
+//        [reading] --- the pool cannot meet a blocking read ---> [waiting] --- its turn ---> [reading]
+//            |
+//            +--- the socket takes no more ---> [stalled] --- it took the rest ---> [reading]
+//
+// While it waits or is stalled, its later requests wait too: up to 64 bytes here, the rest in its socket.
+#pragma once
+
+#include <array>
+
+#include "ekeyd/listeners/unsent.h"
+#include "ekeyd/pool/turns.h"
+#include "ekeyd/runtime/handle.h"
+#include "ekeyd/runtime/loop.h"
+#include "protocol/egd/server.h"
+
+namespace ekey {
+
+class ClientTable;
+
+class Client final : public Taker {
+  public:
+    Client(ClientTable& table, Loop& loop, Fd socket, std::uint32_t index);
+    ~Client();
+
+    std::uint32_t index() const { return index_; } // its place in the table
+
+    // It waits, and the loop cannot tell about its socket: that is full of requests, or was half closed.
+    bool unwatched() const { return state_ == State::waiting && (end_ || held_ == input_size); }
+    bool lost() const { return state_ == State::lost; }
+    // Its peer is gone for good: reset, or (Unix) closed. A TCP peer that only closed its side may still
+    // read.
+    bool vanished() const;
+
+    std::size_t wanted() const override { return pending_.count; }
+    bool serve(Pool& pool) override;
+
+  private:
+    // Requests that can be answered together; a client that sends more has them read the next time.
+    static constexpr std::size_t input_size = 64;
+
+    enum class State : Byte {
+        reading,
+        waiting, // for the pool: `pending_` is its blocking read
+        stalled, // for its socket: `unsent_` holds what it must take first
+        lost,    // to be closed
+    };
+    void enter(State state);
+
+    void on_ready(int events);
+    void receive();
+    void receive_ahead();
+    void send_unsent();
+    void work(ByteView in);
+    void carry_on();
+    bool answer(const egd::Request& request);
+    void take(std::size_t count, std::size_t header);
+    bool flush();
+    void watch();
+
+    ClientTable& table_;
+    IoWatcher watcher_;
+    Fd socket_;
+    std::uint32_t index_;
+    Unsent::Slot unsent_ = 0; // in State::stalled
+    State state_ = State::reading;
+    egd::RequestParser parser_;
+    egd::Request pending_; // valid when has_pending_
+    bool has_pending_ = false;
+    bool end_ = false; // the client has closed its side
+    Byte held_ = 0;    // bytes in input_
+    std::array<Byte, input_size> input_;
+};
+static_assert(sizeof(Client) <= 256, "ten thousand of them are to fit in a few megabytes");
+
+} // namespace ekey

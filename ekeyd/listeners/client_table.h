@@ -1,0 +1,71 @@
+// The clients of one listener, and what they share.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "ekeyd/listeners/client.h"
+#include "ekeyd/listeners/listener.h"
+#include "ekeyd/listeners/throttle.h"
+
+namespace ekey {
+
+class ClientTable {
+  public:
+    // `address` is for the log. A vanished client that the loop cannot tell about holds its place for
+    // look_after_every at most.
+    ClientTable(Loop& loop, Pool& pool, std::string address, std::size_t max_clients,
+                Duration look_after_every = std::chrono::seconds(5));
+    ~ClientTable(); // closes all
+
+    // Takes in an accepted, non-blocking stream socket, or closes it when there are max_clients already.
+    void admit(Fd socket);
+
+    const Listener::Counters& counters() const { return counters_; }
+
+    // For the clients.
+    Pool& pool() { return pool_; }
+    Unsent& unsent() { return unsent_; }
+    Listener::Counters& count() { return counters_; }
+    void close(Client& client);       // destroys it
+    void close_later(Client& client); // the same, once the loop is back: for a client whose turn it is
+    void watch_over_unwatched();      // asks from time to time whether one of them has vanished
+    void garbage();                   // one broke the protocol
+    void no_slot();                   // one did not read, and too many others do not either
+
+    // Answers on their way to one send(): in use by one client at a time, empty in between.
+    struct Batch {
+        SecretBytes memory{Unsent::slot_size};
+        std::size_t size = 0;
+        ByteSpan room() { return memory.span().subspan(size); }
+    };
+    Batch& batch() { return batch_; }
+
+  private:
+    // Records come in blocks that stay where they are: watchers and turns point into them.
+    static constexpr std::size_t block_size = 64;
+    using Block = std::array<std::optional<Client>, block_size>;
+    std::optional<Client>& cell(std::uint32_t index) {
+        return (*blocks_[index / block_size])[index % block_size];
+    }
+
+    void close_lost();
+    void look_after_unwatched();
+
+    Loop& loop_;
+    Pool& pool_;
+    std::string address_;
+    std::size_t max_clients_;
+    Duration look_after_every_;
+    Unsent unsent_;
+    Batch batch_;
+    Listener::Counters counters_;
+    std::vector<std::unique_ptr<Block>> blocks_;
+    std::vector<std::uint32_t> free_, lost_;
+    Timer lost_timer_, unwatched_timer_;
+    Throttle said_garbage_, said_full_, said_no_slot_;
+};
+
+} // namespace ekey

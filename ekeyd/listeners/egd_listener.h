@@ -1,0 +1,35 @@
+// An EGD listener on a Unix or TCP socket.
+#pragma once
+
+#include <optional>
+
+#include "ekeyd/listeners/acceptor.h"
+#include "ekeyd/listeners/client_table.h"
+#include "ekeyd/listeners/listener.h"
+#include "ekeyd/runtime/unix_socket.h"
+
+namespace ekey {
+
+class EgdListener final : public Listener, AcceptOwner {
+  public:
+    // Takes over bound, listening, non-blocking sockets.
+    EgdListener(Loop& loop, Pool& pool, const config::Address& address, std::size_t max_clients,
+                UnixListener socket);
+    EgdListener(Loop& loop, Pool& pool, const config::Address& address, std::size_t max_clients,
+                std::vector<Fd> sockets);
+
+    const std::string& address() const override { return address_; }
+    std::string bound_address() const override;
+    Counters counters() const override { return clients_.counters(); }
+
+  private:
+    void on_accepted(Fd socket) override { clients_.admit(std::move(socket)); }
+
+    std::string address_;
+    std::optional<UnixListener> unix_;
+    std::vector<Fd> tcp_;
+    ClientTable clients_;
+    Acceptor acceptor_;
+};
+
+} // namespace ekey
