@@ -1,0 +1,47 @@
+# shellcheck shell=dash
+# Shell functions for what runs in the guest. A script begins with: . /test/functions.sh
+set -eu
+
+failed() {
+    echo "FAILED: $*"
+    for log in /tmp/*.log; do
+        [ ! -e "$log" ] || { echo "--- $log"; tail -n 60 "$log"; }
+    done
+    exit 1
+}
+
+# check WHAT COMMAND...: the command must succeed.
+check() {
+    what=$1
+    shift
+    "$@" || failed "$what ($*)"
+    echo "ok: $what"
+}
+
+# wait_for WHAT SECONDS COMMAND...: asks ten times a second, until the command succeeds.
+wait_for() {
+    what=$1 tries=$(($2 * 10))
+    shift 2
+    until "$@"; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || failed "waited in vain: $what ($*)"
+        usleep 100000
+    done
+    echo "ok: $what"
+}
+
+# start NAME COMMAND...: in the background, output to /tmp/NAME.log, its process in $NAME_pid.
+start() {
+    name=$1
+    shift
+    "$@" >"/tmp/$name.log" 2>&1 &
+    eval "${name}_pid=$!"
+}
+
+logged() { # logged NAME PATTERN
+    grep -q "$2" "/tmp/$1.log"
+}
+
+is_at_least() { # is_at_least NUMBER THAN
+    [ "$1" -ge "$2" ]
+}
