@@ -20,8 +20,9 @@ class SourceOwner {
   public:
     // Decrypted, unconditioned bytes, any number; the view is valid during the call.
     virtual void on_samples(ByteView raw) = 0;
-    // It cannot deliver honest bytes any more: what it has in flight is to be thrown away. Failure::device for
-    // a device's own report; Failure::silence when it is gone or does not answer. `detail` is one sentence.
+    // It cannot deliver honest bytes any more: what it has in flight is to be thrown away. Failure::device
+    // for a device's own report; Failure::silence when it is gone or does not answer. `detail` is one
+    // sentence.
     virtual void on_failure(health::Failure why, std::string detail) = 0;
     // A new session began (plugged in, reset, power-cycled): the health tests begin again.
     virtual void on_restart() = 0;
@@ -32,10 +33,10 @@ class SourceOwner {
 
 // What `list` shows of one source. Words: those of ekeyd 1.1.5 where they fit.
 struct SourceStatus {
-    bool ok = false;         // delivers now
-    std::string word;        // "Running OK", "Long-Term-Key is bad", ...
-    std::string path;        // as it was given: /dev/ttyACM0, device:/dev/hwrng
-    std::string serial;      // or empty
+    bool ok = false;    // delivers now
+    std::string word;   // "Running OK", "Long-Term-Key is bad", ...
+    std::string path;   // as it was given: /dev/ttyACM0, device:/dev/hwrng
+    std::string serial; // or empty
 };
 
 // Name and value, in the order and with the names of ekeyd 1.1.5, new ones after them.

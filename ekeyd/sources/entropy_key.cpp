@@ -1,0 +1,229 @@
+#include "ekeyd/sources/entropy_key.h"
+
+#include <algorithm>
+
+#include "ekeyd/runtime/log.h"
+#include "ekeyd/sources/entropy_key_statistics.h"
+
+namespace ekey {
+
+using entropykey::State;
+
+namespace {
+
+// A key that was pulled out may be back at any time, and looking costs one system call.
+constexpr Duration first_retry = std::chrono::seconds(1);
+constexpr Duration last_retry = std::chrono::seconds(10);
+
+void random_nonce(ByteSpan out) {
+    randombytes_buf(out.data(), out.size());
+}
+
+} // namespace
+
+EntropyKey::EntropyKey(Loop& loop, std::string path, LinkOpener open, KeyLookup lookup,
+                       std::optional<entropykey::Serial> expected)
+    : loop_(loop), path_(std::move(path)), open_(std::move(open)), lookup_(std::move(lookup)),
+      expected_(expected), session_(make_locked<entropykey::Session>(random_nonce)), retry_(loop),
+      deadline_(loop), retry_after_(first_retry) {
+    retry_.bind<&EntropyKey::on_retry>(this);
+    deadline_.bind<&EntropyKey::on_deadline>(this);
+}
+
+Result<void> EntropyKey::start(SourceOwner& owner, bool must_open) {
+    owner_ = &owner;
+    auto opened = open();
+    if (!opened) {
+        if (must_open) {
+            return opened;
+        }
+        log::warning("source cannot be opened, will try again",
+                     {{"source", path_}, {"reason", opened.error().what}});
+        trouble_ = opened.error().what;
+        owner_->on_failure(health::Failure::silence, trouble_);
+        retry_.start(retry_after_);
+    }
+    return {};
+}
+
+Result<void> EntropyKey::open() {
+    lost_link_.reset();
+    auto link = open_(*this);
+    if (!link) {
+        return tl::unexpected(link.error());
+    }
+    link_ = std::move(*link);
+    trouble_.clear();
+    retry_after_ = first_retry;
+    opened_ = Loop::now();
+    fresh_ = true;
+    unanswered_ = false;
+    session_->start(opened_);
+    on_bytes({}); // the events of the start
+    return {};
+}
+
+void EntropyKey::on_retry() {
+    if (auto opened = open(); !opened) {
+        trouble_ = opened.error().what;
+        retry_after_ = std::min(retry_after_ * 2, last_retry);
+        retry_.start(retry_after_);
+    } else {
+        log::notice("source is back", {{"source", path_}});
+    }
+}
+
+void EntropyKey::on_lost(const std::string& why) {
+    log::warning("source is gone, will look for it again", {{"source", path_}, {"reason", why}});
+    lost_link_ = std::move(link_);
+    deadline_.stop();
+    trouble_ = why;
+    owner_->on_failure(health::Failure::silence, "the device is gone: " + why);
+    retry_.start(retry_after_);
+}
+
+void EntropyKey::pause(bool) {
+    // A dongle is watched even when nobody needs its bytes: temperature, failures and silence must not go
+    // unseen, and 3 kB a second cost nothing. The pipeline absorbs what it has no room for.
+}
+
+void EntropyKey::reset() {
+    if (link_) {
+        fresh_ = true;
+        session_->start(Loop::now());
+        on_bytes({});
+    } else {
+        retry_.stop();
+        on_retry();
+    }
+}
+
+void EntropyKey::keyring_changed() {
+    // A running session goes on; a key without (or with a wrong) long-term key gets another chance at once.
+    if (link_ && (session_->state() == State::no_key || session_->state() == State::wrong_key)) {
+        reset();
+    }
+}
+
+void EntropyKey::on_bytes(ByteView bytes) {
+    const Time now = Loop::now();
+    for (;;) {
+        const auto step = session_->receive(bytes, now);
+        bytes = bytes.subspan(step.used);
+        if (!std::holds_alternative<std::monostate>(step.event)) {
+            handle(step.event);
+        } else if (bytes.empty()) {
+            break;
+        }
+    }
+    after_session_call();
+}
+
+void EntropyKey::on_writable() {
+    after_session_call();
+}
+
+void EntropyKey::on_deadline() {
+    handle(session_->handle_timeout(Loop::now()));
+    on_bytes({}); // the events that are left
+}
+
+// Writes what the session has to say and waits for its deadline.
+void EntropyKey::after_session_call() {
+    for (ByteView out = session_->pending_output(); !out.empty(); out = session_->pending_output()) {
+        const std::size_t written = link_->write(out);
+        session_->consume_output(written);
+        if (written < out.size()) {
+            break;
+        }
+    }
+    deadline_.at(session_->deadline());
+}
+
+void EntropyKey::handle(const entropykey::Event& event) {
+    struct Visitor {
+        EntropyKey& key;
+        void operator()(std::monostate) const {}
+        void operator()(const entropykey::NeedKey& e) const { key.answer_key_request(e.serial); }
+        void operator()(const entropykey::Entropy& e) const { key.owner_->on_samples(e.plaintext); }
+        void operator()(const entropykey::Info&) const {}
+        void operator()(const entropykey::DeviceFailed& e) const {
+            key.owner_->on_failure(health::Failure::device,
+                                   "the device reports: " +
+                                       std::string(entropykey::failure_name(e.code).sentence));
+        }
+        void operator()(const entropykey::StateChanged& e) const { key.on_state(e.from, e.to); }
+    };
+    std::visit(Visitor{*this}, event);
+}
+
+void EntropyKey::answer_key_request(const entropykey::Serial& serial) {
+    const Time now = Loop::now();
+    if (expected_ && *expected_ != serial) {
+        log::error("the device has another serial number than was asked for",
+                   {{"source", path_}, {"serial", serial.base64()}, {"expected", expected_->base64()}});
+        session_->refuse_key(now);
+        return;
+    }
+    if (const auto* key = lookup_(serial)) {
+        session_->provide_key(*key, now);
+        return;
+    }
+    log::warning("the keyring has no long-term key for this device: run ekey-rekey",
+                 {{"source", path_}, {"serial", serial.base64()}});
+    session_->refuse_key(now);
+}
+
+void EntropyKey::on_state(State from, State to) {
+    log::debug("session", {{"source", path_}, {"from", name(from)}, {"to", name(to)}});
+    if (to == State::resetting) {
+        unanswered_ = from == State::resetting || from == State::rekeying;
+        if (!fresh_) {
+            fresh_ = true;
+            log::warning("session lost, starting again", {{"source", path_}});
+            owner_->on_failure(health::Failure::silence, "the session was lost");
+        }
+    }
+    if (to == State::wrong_key) {
+        log::error("the long-term key in the keyring is not the device's: run ekey-rekey",
+                   {{"source", path_}});
+        owner_->on_failure(health::Failure::silence, "the long-term key is wrong");
+    }
+    if (to == State::running && fresh_) {
+        fresh_ = false;
+        unanswered_ = false;
+        log::notice("session established",
+                    {{"source", path_}, {"serial", session_->serial() ? session_->serial()->base64() : ""}});
+        owner_->on_restart();
+    }
+}
+
+SourceStatus EntropyKey::status() const {
+    SourceStatus status;
+    status.path = path_;
+    status.serial = session_->serial() ? session_->serial()->base64() : "";
+    status.ok = link_ != nullptr && session_->state() == State::running;
+    if (!link_) {
+        status.word = "Key closed. (Vanished?)";
+        return status;
+    }
+    switch (session_->state()) {
+    case State::idle:
+    case State::resetting: status.word = unanswered_ ? "No answer" : "Unknown"; break;
+    case State::awaiting_key:
+    case State::rekeying:
+    case State::confirming: status.word = "Serial ok"; break;
+    case State::no_key: status.word = "Serial unknown"; break;
+    case State::wrong_key: status.word = "Long-Term-Key is bad"; break;
+    case State::self_stopped: status.word = "Key has self-stopped"; break;
+    case State::running: status.word = "Running OK"; break;
+    }
+    return status;
+}
+
+void EntropyKey::add_statistics(Statistics& out) const {
+    const double open_for = link_ ? std::chrono::duration<double>(Loop::now() - opened_).count() : 0;
+    add_entropy_key_statistics(session_->counters(), session_->info(), open_for, out);
+}
+
+} // namespace ekey

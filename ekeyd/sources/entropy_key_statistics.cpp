@@ -1,0 +1,88 @@
+#include "ekeyd/sources/entropy_key_statistics.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "protocol/entropykey/packet.h"
+
+namespace ekey {
+
+namespace {
+
+// As Lua 5.1 prints a number ("%.14g"), which is what clients of 1.1.5 have always read.
+std::string number(double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.14g", value);
+    return text;
+}
+
+double rate(double amount, double seconds) {
+    return seconds > 0 ? std::floor(amount / seconds) : 0;
+}
+
+double per_byte(std::uint32_t shannons, std::uint32_t bytes) {
+    return bytes == 0 ? 0 : static_cast<double>(shannons) / bytes;
+}
+
+} // namespace
+
+void add_entropy_key_statistics(const entropykey::Counters& c, const entropykey::InfoReport& info,
+                                double seconds_open, Statistics& out) {
+    const auto add = [&](const char* name, double value) { out.emplace_back(name, number(value)); };
+    const auto count = [&](const char* name, std::uint64_t value) {
+        out.emplace_back(name, std::to_string(value));
+    };
+
+    count("BytesRead", c.bytes_read);
+    count("BytesWritten", c.bytes_written);
+    count("ConnectionNonces", c.nonces);
+    count("ConnectionPackets", c.packets_ok);
+    count("ConnectionRekeys", c.rekeys);
+    count("ConnectionResets", c.resets);
+    add("ConnectionTime", std::floor(seconds_open));
+    add("EntropyRate", rate(static_cast<double>(c.entropy_bytes) * 8, seconds_open));
+    count("FrameByteLast", c.frame_byte_last);
+    count("FramesOk", c.frames_ok);
+    count("FramingErrors", c.framing_errors);
+    count("PacketErrors", c.packet_errors);
+    count("PacketOK", c.packets_ok);
+    add("ReadRate", rate(static_cast<double>(c.bytes_read) * 8, seconds_open));
+    count("TotalEntropy", c.entropy_bytes);
+    add("WriteRate", rate(static_cast<double>(c.bytes_written) * 8, seconds_open));
+
+    // What the device reports of itself. Figures that it has not reported yet are left out: a 0 K that means
+    // "unknown" made dead keys look cold instead of silent.
+    if (info.temperature) {
+        const double kelvin = *info.temperature / 10.0;
+        add("KeyTemperatureK", kelvin);
+        add("KeyTemperatureC", kelvin - 273.15);
+        add("KeyTemperatureF", (kelvin - 273.15) * 9 / 5 + 32);
+    }
+    if (info.voltage) {
+        add("KeyVoltage", *info.voltage / 1000.0);
+    }
+    if (info.fips) {
+        add("FipsFrameRate", seconds_open > 0 ? info.fips->blocks / seconds_open : 0);
+    }
+    if (info.generators) {
+        const auto& g = *info.generators;
+        add("KeyRawShannonPerByteL", per_byte(g.raw_left, g.raw_bytes));
+        add("KeyRawShannonPerByteR", per_byte(g.raw_right, g.raw_bytes));
+        add("KeyRawShannonPerByteX", per_byte(g.raw_xor, g.raw_bytes));
+        add("KeyDbsdShannonPerByteL", per_byte(g.debiased_left, g.debiased_left_bytes));
+        add("KeyDbsdShannonPerByteR", per_byte(g.debiased_right, g.debiased_right_bytes));
+    }
+    const char failure = info.generators ? info.generators->failure : '0';
+    const auto words = entropykey::failure_name(failure);
+    out.emplace_back("KeyRawBadness", std::string(1, failure));
+    out.emplace_back("KeyShortBadness", std::string(words.token));
+    out.emplace_back("KeyEnglishBadness", std::string(words.sentence));
+
+    // New since 1.1.5.
+    count("PacketsReplayed", c.replayed);
+    count("PacketsMissed", c.missed);
+    count("BytesSkipped", c.skipped_bytes);
+    count("UnexpectedInput", c.unexpected_input);
+}
+
+} // namespace ekey

@@ -1,0 +1,13 @@
+// The statistics of an Entropy Key under the names of ekeyd 1.1.5.
+#pragma once
+
+#include "ekeyd/sources/source.h"
+#include "protocol/entropykey/session.h"
+
+namespace ekey {
+
+// `seconds_open`: since the device was opened, 0 when it is closed.
+void add_entropy_key_statistics(const entropykey::Counters& counters, const entropykey::InfoReport& info,
+                                double seconds_open, Statistics& out);
+
+} // namespace ekey

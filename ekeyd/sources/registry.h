@@ -1,0 +1,30 @@
+// The drivers, by the kind that an address names. One more dongle is one more line in registry.cpp.
+#pragma once
+
+#include <memory>
+
+#include "ekeyd/config/address.h"
+#include "ekeyd/runtime/loop.h"
+#include "ekeyd/sources/entropy_key.h"
+#include "ekeyd/sources/source.h"
+#include "protocol/result.h"
+
+namespace ekey {
+
+// What a maker may need besides the address.
+struct SourceContext {
+    Loop& loop;
+    EntropyKey::KeyLookup keys;
+};
+
+// A source that has not been started. Errors: unknown kind, a kind this build does not have, bad parameters.
+Result<std::unique_ptr<Source>> make_source(const config::Address& address, const SourceContext& context);
+
+// What every source's address may say, whatever its kind.
+struct SourceClaims {
+    double min_entropy; // bits a byte, 0..8: min-entropy=
+    bool fips; // whether FIPS 140-2 is applied: fips=yes|no, for raw noise that is not meant to look uniform
+};
+Result<SourceClaims> parse_claims(const config::Address& address, const Source& source);
+
+} // namespace ekey

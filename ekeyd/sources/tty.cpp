@@ -1,0 +1,71 @@
+#include "ekeyd/sources/tty.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "ekeyd/sources/port.h"
+
+namespace ekey {
+
+TtyLink::TtyLink(Loop& loop, Fd fd, LinkOwner& owner) : fd_(std::move(fd)), owner_(owner), watcher_(loop) {
+    watcher_.bind<&TtyLink::on_ready>(this);
+    watch();
+}
+
+LinkOpener TtyLink::opener(Loop& loop, std::string path) {
+    return [&loop, path = std::move(path)](LinkOwner& owner) -> Result<std::unique_ptr<Link>> {
+        auto fd = open_port(path);
+        if (!fd) {
+            return tl::unexpected(fd.error());
+        }
+        return std::make_unique<TtyLink>(loop, std::move(*fd), owner);
+    };
+}
+
+void TtyLink::watch() {
+    watcher_.watch(fd_.get(), (paused_ ? 0 : IoWatcher::readable) | (blocked_ ? IoWatcher::writable : 0));
+}
+
+std::size_t TtyLink::write(ByteView bytes) {
+    const ssize_t written = ::write(fd_.get(), bytes.data(), bytes.size());
+    const std::size_t taken = written > 0 ? static_cast<std::size_t>(written) : 0;
+    blocked_ = taken < bytes.size(); // an error other than EAGAIN shows itself at the next read
+    watch();
+    return taken;
+}
+
+void TtyLink::pause(bool on) {
+    paused_ = on;
+    watch();
+}
+
+void TtyLink::on_ready(int events) {
+    if ((events & IoWatcher::readable) != 0 && !paused_) {
+        // 32 frames: at 86 frames a second a third of a second, so a read is one frame as a rule. What comes
+        // is sealed by the dongle; it needs no locked memory.
+        std::array<Byte, 2048> buffer; // NOLINT(cppcoreguidelines-pro-type-member-init): filled by read
+        const ssize_t got = ::read(fd_.get(), buffer.data(), buffer.size());
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+            watcher_.stop();
+            owner_.on_lost(got == 0 ? "closed by the other side" : std::strerror(errno));
+            return; // the owner may have destroyed us
+        }
+        if (got > 0) {
+            if ((events & IoWatcher::writable) != 0 && blocked_) {
+                blocked_ = false;
+                watch();
+                owner_.on_writable();
+            }
+            owner_.on_bytes(ByteView(buffer).first(static_cast<std::size_t>(got)));
+            return;
+        }
+    }
+    if ((events & IoWatcher::writable) != 0 && blocked_) {
+        blocked_ = false;
+        watch();
+        owner_.on_writable();
+    }
+}
+
+} // namespace ekey

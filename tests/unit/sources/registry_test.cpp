@@ -1,0 +1,55 @@
+#include <doctest/doctest.h>
+
+#include "ekeyd/sources/registry.h"
+
+using namespace ekey;
+
+namespace {
+
+std::string refusal(const char* text) {
+    Loop loop;
+    const auto address = config::parse_address(text);
+    REQUIRE(address);
+    const auto source = make_source(*address, {loop, [](const auto&) { return nullptr; }});
+    if (!source) {
+        return source.error().what;
+    }
+    const auto claims = parse_claims(*address, **source);
+    return claims ? "" : claims.error().what;
+}
+
+SourceClaims claims(const char* text) {
+    Loop loop;
+    const auto address = config::parse_address(text);
+    REQUIRE(address);
+    const auto source = make_source(*address, {loop, [](const auto&) { return nullptr; }});
+    REQUIRE(source);
+    return *parse_claims(*address, **source);
+}
+
+} // namespace
+
+TEST_CASE("each driver states a default claim below 8 bits a byte, and the owner may set another") {
+    CHECK(claims("entropykey:/dev/ttyACM0").min_entropy == 7);
+    CHECK(claims("device:/dev/hwrng").min_entropy == 4);
+    CHECK(claims("device:/dev/hwrng,min-entropy=0").min_entropy == 0);
+    CHECK(claims("device:/dev/hwrng,min-entropy=7.5").min_entropy == 7.5);
+    CHECK(claims("device:/dev/hwrng").fips);
+    CHECK_FALSE(claims("device:/dev/hwrng,fips=no").fips);
+}
+
+TEST_CASE("an address that no driver can use is refused with what is wrong in it") {
+    const auto says = [](const char* text, const char* part) {
+        INFO(text);
+        CHECK(refusal(text).find(part) != std::string::npos);
+    };
+    says("toaster:/dev/x", "no source of kind 'toaster' (it has: entropykey, device)");
+    says("entropykey:ttyACM0", "expected the absolute path");
+    says("device:", "expected the absolute path");
+    says("device:/dev/hwrng,min-entropy=9", "min-entropy");
+    says("device:/dev/hwrng,min-entropy=-1", "min-entropy");
+    says("device:/dev/hwrng,min-entropy=nan", "min-entropy");
+    says("device:/dev/hwrng,min-entropi=1", "min-entropy"); // the suggestion
+    says("device:/dev/hwrng,fips=perhaps", "fips");
+    says("entropykey:/dev/ttyACM0,serial=short", "serial=short");
+}
