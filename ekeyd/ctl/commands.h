@@ -1,0 +1,28 @@
+// The commands of ekeydctl: one table.
+#pragma once
+
+#include <cstdio>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ekeyd/ctl/connection.h"
+
+namespace ekey::ctl {
+
+struct Job {
+    std::vector<std::string> arguments;
+    std::FILE *out, *err;
+};
+
+struct Command {
+    std::string_view name, arguments, help;
+    std::size_t least, most; // arguments
+    Result<void> (*run)(Connection&, const Job&);
+    Result<void> (*prepare)(Job&) = nullptr; // before connecting: what is wrong with the arguments
+};
+
+std::span<const Command> command_table();
+
+} // namespace ekey::ctl
