@@ -11,8 +11,10 @@ namespace {
 
 constexpr std::size_t usb_packet = 64; // a full-speed bulk endpoint's
 constexpr Duration info_interval = std::chrono::seconds(1);
-// How often a key that waits for a session key says so, when its blocks come faster than that.
+// How often a key that waits for a session key says so: with every block, but within these bounds, because a
+// host may wait for it (1.1.5 does) and a log may fill with it.
 constexpr Duration shortest_request_interval = std::chrono::milliseconds(250);
+constexpr Duration longest_request_interval = std::chrono::seconds(1);
 
 Duration interval_of(double rate) {
     return rate == 0 ? Duration::zero()
@@ -36,7 +38,8 @@ void Device::power_on(Time now) {
     session_open_ = false;
     sequence_ = 0;
     set_session_key(entropykey::SessionKey());
-    next_packet_ = now + block_time(); // the first block must be made and tested
+    // The first block must be made and tested.
+    next_packet_ = now + std::min(block_time(), longest_request_interval);
     next_request_ = next_packet_;
     next_info_ = now + info_interval;
 }
@@ -45,6 +48,7 @@ void Device::receive(ByteView bytes, Time now) {
     if (!powered_ || (silent_until_ && now < *silent_until_)) {
         return;
     }
+    const bool could_send = may_send();
     while (!bytes.empty()) {
         const ByteView packet = bytes.first(std::min(bytes.size(), usb_packet));
         bytes = bytes.subspan(packet.size());
@@ -63,10 +67,8 @@ void Device::receive(ByteView bytes, Time now) {
             }
         }
     }
-    if (may_send()) {
-        next_packet_ = std::min(next_packet_, now + interval_);
-    } else {
-        next_request_ = std::min(next_request_, now + block_time());
+    if (!could_send) {
+        next_packet_ = std::max(next_packet_, now); // the time without a key is not made up for
     }
 }
 
@@ -182,6 +184,9 @@ void Device::send_due_packets(Time now) {
            next_packet_ <= now) {
         next_packet_ += interval_;
         send_packet(now);
+        if (!may_send()) {
+            next_request_ = now;
+        }
     }
 }
 
@@ -190,7 +195,7 @@ void Device::ask_for_rekey(bool heard, Time now) {
         now < next_request_) {
         return;
     }
-    next_request_ = now + std::max(block_time(), shortest_request_interval);
+    next_request_ = now + std::clamp(block_time(), shortest_request_interval, longest_request_interval);
     // The first one after the last sequence number is no repetition.
     if (heard || sequence_ > entropykey::last_sequence) {
         emit_text(PacketType::rekey_needed, "Unable to send entropy. Please re-key session.");
@@ -223,6 +228,11 @@ void Device::consume_output(std::size_t written, Time now) {
     if (was_full && room()) {
         next_packet_ = std::max(next_packet_, now); // no rush to catch up with what was held back
     }
+}
+
+void Device::change_host(Time now) {
+    discard_output();
+    next_packet_ = std::max(next_packet_, now);
 }
 
 void Device::discard_output() {

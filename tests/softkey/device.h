@@ -54,12 +54,13 @@ class Device {
     void receive(ByteView bytes, Time now);
 
     // Bytes for the host. Bounded: while output_limit bytes wait, packets are held back, none is lost.
-    static constexpr std::size_t output_limit = 64 * entropykey::frame_size;
+    static constexpr std::size_t output_limit = 8 * entropykey::frame_size;
     ByteView pending_output() const;
     void consume_output(std::size_t written, Time now);
-    void discard_output(); // the host has gone: what waited for it is stale
+    // A host came or went: what waited for the one before is stale, and what it missed is not made up for.
+    void change_host(Time now);
     // False while so many answers wait that the host is not to be read; a real key then refuses packets too.
-    bool accepts_input() const { return output_.size() - output_begin_ < 2 * output_limit; }
+    bool accepts_input() const { return output_.size() - output_begin_ < 4 * output_limit; }
 
     Time deadline() const; // Time::max() when nothing is to come by itself
     // `unread`: bytes that the host has not fetched from the line yet. What is only said again and again
@@ -90,6 +91,7 @@ class Device {
     void emit_text(entropykey::PacketType type, std::string_view text);
     void emit_binary(entropykey::PacketType type, std::uint16_t sub_code, ByteView bytes);
     void stop_generators(char code);
+    void discard_output();
     void set_session_key(const entropykey::SessionKey& key);
     const Fault* covering(FaultKind kind) const;
     void note(const Fault& fault, std::string_view what);

@@ -15,7 +15,8 @@ class LineOwner {
   public:
     virtual void on_input(ByteView bytes) = 0;
     virtual void on_writable() = 0;
-    virtual void on_host_gone() = 0; // where the line can tell (a socket)
+    // Where the line can tell (a socket): a host came or went. What waited for the one before is stale.
+    virtual void on_host_changed() = 0;
 
   protected:
     ~LineOwner() = default;
@@ -34,7 +35,9 @@ class Line {
 
     // Bytes taken; 0 while no host is there or it does not read.
     virtual std::size_t write(ByteView bytes) = 0;
-    // Bytes that were written and that the host has not read yet; where there is no host, at least 1.
+    // False while surely no host is there: nothing is made for it then.
+    virtual bool has_host() const = 0;
+    // Bytes that were written and that the host has not read yet.
     virtual std::size_t unread() const = 0;
     // What to wait for.
     virtual void watch(bool input, bool writable) = 0;

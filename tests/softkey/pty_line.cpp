@@ -48,6 +48,7 @@ class PtyLine final : public Line, Stream::Owner {
     }
 
     std::size_t write(ByteView bytes) override { return stream_.write(bytes); }
+    bool has_host() const override { return true; }
     std::size_t unread() const override {
         int bytes = 1;
         return slave_ && ::ioctl(slave_.get(), FIONREAD, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 1;

@@ -37,8 +37,9 @@ void Runner::on_input(ByteView bytes) {
     pump();
 }
 
-void Runner::on_host_gone() {
-    device_.discard_output();
+void Runner::on_host_changed() {
+    device_.change_host(Loop::now());
+    pump();
 }
 
 void Runner::on_plaintext(ByteView bytes) {
@@ -57,7 +58,7 @@ void Runner::on_unplugged(std::optional<Duration> back_after) {
 }
 
 void Runner::pump() {
-    for (int round = 0; round < rounds_at_once; ++round) {
+    for (int round = 0; round < rounds_at_once && line_->has_host(); ++round) {
         device_.handle_timeout(line_->unread(), Loop::now());
         if (unplug_) {
             pull_the_plug();
@@ -71,7 +72,7 @@ void Runner::pump() {
     }
     write_log();
     line_->watch(device_.accepts_input(), !device_.pending_output().empty());
-    device_timer_.at(device_.deadline());
+    device_timer_.at(line_->has_host() ? device_.deadline() : Time::max());
 }
 
 void Runner::send_output() {

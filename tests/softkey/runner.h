@@ -30,7 +30,7 @@ class Runner final : LineOwner, DeviceOwner {
   private:
     void on_input(ByteView bytes) override;
     void on_writable() override { pump(); }
-    void on_host_gone() override;
+    void on_host_changed() override;
     void on_plaintext(ByteView bytes) override;
     void on_note(const std::string& sentence) override;
     void on_unplugged(std::optional<Duration> back_after) override;

@@ -42,6 +42,7 @@ class TtyLine final : public Line, Stream::Owner {
     }
 
     std::size_t write(ByteView bytes) override { return stream_.write(bytes); }
+    bool has_host() const override { return stream_.attached(); }
     std::size_t unread() const override {
         int bytes = 1;
         return stream_.attached() && ::ioctl(stream_.fd(), TIOCOUTQ, &bytes) == 0
@@ -53,7 +54,7 @@ class TtyLine final : public Line, Stream::Owner {
   private:
     void on_stream_closed() override {
         retry_.start(retry);
-        owner_->on_host_gone();
+        owner_->on_host_changed();
     }
 
     void open_again() {

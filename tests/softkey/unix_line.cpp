@@ -43,6 +43,7 @@ class UnixLine final : public Line, Stream::Owner {
     }
 
     std::size_t write(ByteView bytes) override { return stream_.write(bytes); }
+    bool has_host() const override { return stream_.attached(); }
     std::size_t unread() const override {
         int bytes = 1;
         return stream_.attached() && ::ioctl(stream_.fd(), SIOCOUTQ, &bytes) == 0
@@ -60,12 +61,12 @@ class UnixLine final : public Line, Stream::Owner {
         ::setsockopt(host.get(), SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
         accept_.stop(); // one at a time, as a tty has one line
         stream_.attach(std::move(host), *owner_);
-        owner_->on_writable();
+        owner_->on_host_changed();
     }
 
     void on_stream_closed() override {
         accept_.watch(listener_->fd(), IoWatcher::readable);
-        owner_->on_host_gone();
+        owner_->on_host_changed();
     }
 
     std::string path_;
