@@ -1,6 +1,7 @@
 #include "ekeyd/health/adaptive_proportion.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "ekeyd/health/vector.h"
 
@@ -8,23 +9,22 @@ namespace ekey::health {
 namespace {
 
 // How many of at most one window's samples equal `value`.
-unsigned count_equal(ByteView samples, Byte value) {
+unsigned count_equal(const Byte* samples, std::size_t size, Byte value) {
     constexpr std::size_t width = sizeof(Bytes16);
     static_assert(AdaptiveProportion::window / width < 256, "each lane counts in one byte");
     const Bytes16 wanted = Bytes16{} + value;
     Bytes16 lanes{};
     std::size_t i = 0;
-    for (; i + width <= samples.size(); i += width) {
-        lanes -= static_cast<Bytes16>(load<Bytes16>(samples.data() + i) == wanted); // a match is all ones: -1
+    for (; i + width <= size; i += width) {
+        lanes -= static_cast<Bytes16>(load<Bytes16>(samples + i) == wanted); // a match is all ones: -1
     }
-    // Bytes to pairs, pairs to one sum; a window's count fits into each 16-bit pair.
-    std::uint64_t half[2];
-    std::memcpy(half, &lanes, sizeof half);
-    constexpr std::uint64_t low_bytes = 0x00ff00ff00ff00ff;
-    const std::uint64_t pairs = (half[0] & low_bytes) + ((half[0] >> 8) & low_bytes) + (half[1] & low_bytes) +
-                                ((half[1] >> 8) & low_bytes);
-    auto count = static_cast<unsigned>((pairs * 0x0001000100010001) >> 48);
-    for (; i < samples.size(); ++i) {
+    unsigned count = 0;
+    if (any(lanes)) {
+        // Even and odd bytes to pairs, which are wide enough for a window's count.
+        const Counts8 pairs = std::bit_cast<Counts8>(lanes);
+        count = sum((pairs & 0xff) + (pairs >> 8));
+    }
+    for (; i < size; ++i) {
         count += samples[i] == value;
     }
     return count;
@@ -41,7 +41,7 @@ std::size_t AdaptiveProportion::test(ByteView samples) {
             continue;
         }
         const std::size_t span = std::min<std::size_t>(samples.size() - i, window - position_);
-        const unsigned matches = count_equal(samples.subspan(i, span), value_);
+        const unsigned matches = count_equal(samples.data() + i, span, value_);
         if (count_ + matches >= cutoff_) {
             for (;; ++i) {
                 count_ += samples[i] == value_;

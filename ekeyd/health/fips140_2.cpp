@@ -20,7 +20,7 @@ constexpr std::array<Limits, 6> run_limits{
 constexpr unsigned long_run = 26;
 
 // The class of a byte's first or last run: 8 * bit + length - 1. A run of 8 is the whole byte.
-constexpr std::size_t classes = 16;
+constexpr std::uint32_t classes = 16;
 constexpr unsigned bit_of(unsigned run_class) {
     return run_class / 8;
 }
@@ -48,6 +48,11 @@ constexpr std::size_t run_slot(unsigned bit, unsigned length) {
 }
 using RunCounts = std::array<std::uint16_t, 16>; // 12 slots, and room that makes it two vectors
 
+void add(RunCounts& runs, unsigned bit, unsigned length, unsigned times) {
+    std::uint16_t& slot = runs[run_slot(bit, length)];
+    slot = static_cast<std::uint16_t>(slot + times);
+}
+
 // The runs inside a byte that touch neither end of it.
 constexpr RunCounts inner_runs(Byte byte) {
     RunCounts counts{};
@@ -70,28 +75,39 @@ constexpr RunCounts inner_runs(Byte byte) {
 }
 
 template <class Entry, class Make>
-constexpr std::array<Entry, 256> for_each_byte(Make make) {
+consteval std::array<Entry, 256> for_each_byte(Make make) {
     std::array<Entry, 256> table{};
     for (unsigned byte = 0; byte < 256; ++byte) {
         table[byte] = make(static_cast<Byte>(byte));
     }
     return table;
 }
-constexpr auto first_runs = for_each_byte<Byte>(first_run);
-constexpr auto last_runs =
-    for_each_byte<Byte>([](Byte b) { return static_cast<Byte>(classes * last_run(b)); });
+// Their sum is the index of a joint, 0..255. In whole words, so that the sum needs no conversion.
+constexpr auto first_runs = for_each_byte<std::uint32_t>([](Byte b) { return first_run(b); });
+constexpr auto last_runs = for_each_byte<std::uint32_t>([](Byte b) { return classes * last_run(b); });
 constexpr auto inner_run_counts = for_each_byte<RunCounts>(inner_runs);
 
+// Looks at whole bytes of one bit only: a run of 26 covers two of them.
 bool has_long_run(std::span<const Byte, block_size> block) {
-    unsigned bit = 2, length = 0; // the run that the last byte ended with
-    for (const Byte byte : block) {
-        const unsigned first = first_run(byte), last = last_run(byte);
-        const unsigned joined = bit == bit_of(first) ? length + length_of(first) : length_of(first);
-        if (joined >= long_run) {
-            return true;
+    for (std::size_t begin = 0; begin < block_size;) {
+        const Byte byte = block[begin];
+        std::size_t end = begin + 1;
+        if (byte == 0x00 || byte == 0xff) {
+            while (end < block_size && block[end] == byte) {
+                ++end;
+            }
+            std::size_t length = 8 * (end - begin);
+            if (begin > 0 && bit_of(last_run(block[begin - 1])) == bit_of(first_run(byte))) {
+                length += length_of(last_run(block[begin - 1]));
+            }
+            if (end < block_size && bit_of(first_run(block[end])) == bit_of(first_run(byte))) {
+                length += length_of(first_run(block[end]));
+            }
+            if (length >= long_run) {
+                return true;
+            }
         }
-        bit = bit_of(last);
-        length = whole_byte(last) ? joined : length_of(last);
+        begin = end;
     }
     return false;
 }
@@ -119,48 +135,75 @@ void Fips140_2::forget() {
 }
 
 void Fips140_2::count(std::span<const Byte, block_size> block) {
-    ++bytes_[block[0]];
-    unsigned before = last_runs[block[0]];
+    std::uint16_t* const bytes = bytes_.data();
+    std::uint16_t* const joints = joints_.data();
+    ++bytes[block[0]];
+    std::uint32_t before = last_runs[block[0]];
+    static_assert((block_size - 1) % 17 == 0);
+#pragma GCC unroll 17
     for (std::size_t i = 1; i < block_size; ++i) {
         const Byte byte = block[i];
-        ++bytes_[byte];
-        ++joints_[before + first_runs[byte]];
+        ++bytes[byte];
+        ++joints[before + first_runs[byte]];
         before = last_runs[byte];
+    }
+}
+
+// Nibbles, and the runs inside bytes.
+void Fips140_2::add_bytes(std::array<unsigned, 16>& nibbles, RunCounts& runs) const {
+    std::array<Counts8, 2> low_nibbles{}, inner{};
+    for (std::size_t high = 0; high < 16; ++high) {
+        const std::uint16_t* times = &bytes_[16 * high];
+        const std::array<Counts8, 2> row{load<Counts8>(times), load<Counts8>(times + 8)};
+        low_nibbles[0] += row[0];
+        low_nibbles[1] += row[1];
+        nibbles[high] += sum(row[0] + row[1]);
+        for (std::size_t low = 0; low < 16; ++low) {
+            const RunCounts& of_byte = inner_run_counts[16 * high + low];
+            inner[0] += times[low] * load<Counts8>(&of_byte[0]);
+            inner[1] += times[low] * load<Counts8>(&of_byte[8]);
+        }
+    }
+    for (std::size_t i = 0; i < 16; ++i) {
+        nibbles[i] += low_nibbles[i / 8][i % 8];
+        runs[i] = static_cast<std::uint16_t>(runs[i] + inner[i / 8][i % 8]);
     }
 }
 
 // A run that crosses or touches the joint of two bytes is counted once, where it ends: at the joint when the
 // bit changes there, or inside the second byte. A run that covers a whole byte is longer than 6 whatever came
-// before it, so that a joint alone tells the length class of the run.
+// before it, so that a joint alone tells the length class of the run. The run at a joint before a whole byte
+// of the same bit has not ended there.
+void Fips140_2::add_joints(RunCounts& runs) const {
+    constexpr Counts8 no_whole_byte{0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0};
+    for (unsigned bit = 0; bit < 2; ++bit) {
+        std::array<std::uint16_t, 16> joined{}; // ended inside the second byte, by length - 1
+        Counts8 changed{}; // of the other bit, ended inside the second byte, by length - 1
+        for (unsigned length = 1; length <= 8; ++length) {
+            const std::uint16_t* row = &joints_[classes * (8 * bit + length - 1)];
+            const Counts8 other_bit = load<Counts8>(row + (bit == 0 ? 8 : 0));
+            changed += other_bit & no_whole_byte;
+            add(runs, bit, length, sum(other_bit));
+            const Counts8 same_bit = load<Counts8>(row + (bit == 0 ? 0 : 8));
+            store(&joined[length], load<Counts8>(&joined[length]) + (same_bit & no_whole_byte));
+        }
+        for (unsigned length = 1; length <= 16; ++length) {
+            add(runs, bit, length, joined[length - 1]);
+        }
+        for (unsigned length = 1; length <= 8; ++length) {
+            add(runs, 1 - bit, length, changed[length - 1]);
+        }
+    }
+}
+
 Fips140_2::Figures Fips140_2::figures(Byte first, Byte last) const {
     RunCounts runs{};
     std::array<unsigned, 16> nibbles{};
-    for (std::size_t byte = 0; byte < 256; ++byte) {
-        const std::uint16_t times = bytes_[byte];
-        nibbles[byte >> 4] += times;
-        nibbles[byte & 15] += times;
-        for (std::size_t slot = 0; slot < runs.size(); ++slot) {
-            runs[slot] = static_cast<std::uint16_t>(runs[slot] + times * inner_run_counts[byte][slot]);
-        }
-    }
-    const auto add = [&runs](unsigned bit, unsigned length, unsigned times) {
-        std::uint16_t& slot = runs[run_slot(bit, length)];
-        slot = static_cast<std::uint16_t>(slot + times);
-    };
-    for (unsigned a = 0; a < classes; ++a) {
-        for (unsigned b = 0; b < classes; ++b) {
-            const unsigned times = joints_[classes * a + b];
-            if (bit_of(a) != bit_of(b)) {
-                add(bit_of(a), length_of(a), times);
-                add(bit_of(b), length_of(b), whole_byte(b) ? 0 : times);
-            } else {
-                add(bit_of(a), length_of(a) + length_of(b), whole_byte(b) ? 0 : times);
-            }
-        }
-    }
+    add_bytes(nibbles, runs);
+    add_joints(runs);
     const unsigned start = first_run(first), end = last_run(last);
-    add(bit_of(start), length_of(start), whole_byte(start) ? 0 : 1);
-    add(bit_of(end), length_of(end), 1);
+    add(runs, bit_of(start), length_of(start), whole_byte(start) ? 0 : 1);
+    add(runs, bit_of(end), length_of(end), 1);
 
     Figures result;
     for (unsigned nibble = 0; nibble < 16; ++nibble) {
@@ -188,7 +231,6 @@ Fips140_2Verdict Fips140_2::judge(const Figures& figures) {
 Fips140_2Verdict Fips140_2::test(std::span<const Byte, block_size> block) {
     count(block);
     Fips140_2Verdict verdict = judge(figures(block.front(), block.back()));
-    // A run of 26 bits covers two whole bytes beside each other.
     const bool perhaps_long =
         joints_[classes * whole_zero + whole_zero] != 0 || joints_[classes * whole_one + whole_one] != 0;
     verdict.long_run = perhaps_long && has_long_run(block);

@@ -41,8 +41,12 @@ class Fips140_2 {
     static Fips140_2Verdict judge(const Figures& figures); // monobit, poker and runs
 
   private:
+    using RunCounts = std::array<std::uint16_t, 16>; // [6 * bit + length - 1]; 12 used, two vectors
+
     void count(std::span<const Byte, block_size> block);
     Figures figures(Byte first, Byte last) const;
+    void add_bytes(std::array<unsigned, 16>& nibbles, RunCounts& runs) const;
+    void add_joints(RunCounts& runs) const;
     void forget();
 
     // All figures follow from how often each byte came, and how often each pair of a byte's last run and the

@@ -80,11 +80,14 @@ std::size_t Monitor::feed(ByteView samples, ByteView& released) {
         return samples.size();
     }
     const std::size_t taken = std::min(samples.size(), block_size - fill_);
+    if (taken == 0) {
+        return 0;
+    }
     if (!test_samples(samples.first(taken))) {
         counters_.bytes_discarded += samples.size();
         return samples.size();
     }
-    std::copy_n(samples.begin(), taken, block_.begin() + static_cast<std::ptrdiff_t>(fill_));
+    std::memcpy(block_.data() + fill_, samples.data(), taken);
     fill_ += taken;
     if (fill_ == block_size && test_block()) {
         state_ = State::healthy;
@@ -100,19 +103,19 @@ bool Monitor::test_samples(ByteView samples) {
     const std::size_t repeated = repetition_.test(samples);
     const std::size_t frequent = proportion_.test(samples.first(repeated));
     counters_.bytes_tested += std::min(frequent + 1, samples.size());
+    if (frequent == samples.size()) {
+        return true;
+    }
     const double claim = tested_min_entropy(settings_.min_entropy);
     if (frequent < repeated) {
         fail(Failure::proportion,
              sentence("one value came %u times in %u bytes, the limit at %.4g bits a byte",
                       proportion_.cutoff(), AdaptiveProportion::window, claim));
-        return false;
-    }
-    if (repeated < samples.size()) {
+    } else {
         fail(Failure::repetition, sentence("%u equal bytes came in a row, the limit at %.4g bits a byte",
                                            repetition_.cutoff(), claim));
-        return false;
     }
-    return true;
+    return false;
 }
 
 bool Monitor::test_block() {

@@ -6,38 +6,49 @@
 
 namespace ekey::health {
 
-bool RepetitionCount::test_one(Byte sample) {
+namespace {
+
+// Whether three equal samples stand in a row, from the third sample on. At least 18 samples.
+inline bool has_three_equal(const Byte* samples, std::size_t size) {
+    const auto at = [samples](std::size_t i) {
+        const Bytes16 middle = load<Bytes16>(samples + i - 1);
+        return static_cast<Bytes16>((load<Bytes16>(samples + i) == middle) &
+                                    (middle == load<Bytes16>(samples + i - 2)));
+    };
+    Bytes16 found = at(size - sizeof(Bytes16)); // overlaps with what the others see
+    for (std::size_t i = 2; i + sizeof(Bytes16) <= size; i += sizeof(Bytes16)) {
+        found |= at(i);
+    }
+    return any(found);
+}
+
+} // namespace
+
+inline bool RepetitionCount::test_one(Byte sample) {
     run_ = sample == last_ ? run_ + 1 : 1;
     last_ = sample;
     return run_ < cutoff_;
 }
 
 std::size_t RepetitionCount::test(ByteView samples) {
-    constexpr std::size_t width = sizeof(Bytes16);
     const std::size_t size = samples.size();
-    if (size == 0) {
+    std::size_t i = 0;
+    // A run from before can only go on in the first two samples. If no three in a row are equal after them,
+    // which is the rule, no run reaches the cut-off, and the last two tell all that is left of the past.
+    const bool long_enough = size >= 2 + sizeof(Bytes16);
+    for (const std::size_t end = long_enough ? 2 : size; i < end; ++i) {
+        if (!test_one(samples[i])) {
+            return i;
+        }
+    }
+    if (long_enough && !has_three_equal(samples.data(), size)) {
+        last_ = samples[size - 1];
+        run_ = last_ == samples[size - 2] ? 2 : 1;
         return size;
     }
-    if (!test_one(samples[0])) {
-        return 0;
-    }
-    for (std::size_t i = 1; i < size;) {
-        const std::size_t end = std::min(i + width, size);
-        // Sixteen samples of a good source seldom hold two equal neighbours; where there are none, all that
-        // is left of the past is the last sample. At the end the sixteen overlap with what was tested before.
-        if (end > width) {
-            const Byte* at = samples.data() + end - width;
-            if (!any(load<Bytes16>(at) == load<Bytes16>(at - 1))) {
-                last_ = samples[end - 1];
-                run_ = 1;
-                i = end;
-                continue;
-            }
-        }
-        for (; i < end; ++i) {
-            if (!test_one(samples[i])) {
-                return i;
-            }
+    for (; i < size; ++i) {
+        if (!test_one(samples[i])) {
+            return i;
         }
     }
     return size;

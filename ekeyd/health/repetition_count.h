@@ -7,7 +7,7 @@ namespace ekey::health {
 
 class RepetitionCount {
   public:
-    // Fails when `cutoff` equal samples stand in a row; at least 2.
+    // Fails when `cutoff` equal samples stand in a row; at least 3 (the claim of 8 bits a byte gives 5).
     explicit RepetitionCount(unsigned cutoff) : cutoff_(cutoff) {}
 
     // Tests the samples as the continuation of all before them. Returns the index of the sample that failed,

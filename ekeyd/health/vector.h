@@ -10,14 +10,26 @@
 namespace ekey::health {
 
 using Bytes16 [[gnu::vector_size(16)]] = std::uint8_t;
+using Counts8 [[gnu::vector_size(16)]] = std::uint16_t;
 using Words4 [[gnu::vector_size(16)]] = std::uint32_t;
 
-template <class Vector>
-inline Vector load(const Byte* from) {
+template <class Vector, class Element>
+inline Vector load(const Element* from) {
     static_assert(sizeof(Vector) == 16);
     Vector v;
     std::memcpy(&v, from, sizeof v);
     return v;
+}
+
+inline void store(std::uint16_t* to, const Counts8& v) {
+    std::memcpy(to, &v, sizeof v);
+}
+
+// The sum of all eight, which must be below 65536.
+inline unsigned sum(const Counts8& v) {
+    std::uint64_t half[2];
+    std::memcpy(half, &v, sizeof half);
+    return static_cast<unsigned>(((half[0] + half[1]) * 0x0001000100010001) >> 48);
 }
 
 // Whether any bit is set.

@@ -72,7 +72,7 @@ TEST_CASE("repetition count: samples with many repeats, cut in any way, against 
         for (Byte& sample : samples) {
             sample = sample < 200 ? 7 : sample; // runs of sevens, some of them long
         }
-        for (const unsigned cutoff : {2U, 5U, 12U, 20U}) {
+        for (const unsigned cutoff : {3U, 4U, 5U, 12U, 20U}) {
             const std::size_t expected = reference(samples, cutoff);
             for (const std::size_t piece : {1, 3, 16, 17, 32, 100, 400}) {
                 CHECK(in_pieces(RepetitionCount(cutoff), samples, piece) == expected);

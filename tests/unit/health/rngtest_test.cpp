@@ -2,14 +2,12 @@
 // samples to both, and the counts of failures compared. Without rngtest this test fails.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
-
-#include <unistd.h>
 
 #include <doctest/doctest.h>
 
 #include "ekeyd/health/fips140_2.h"
+#include "tests/support/rngtest.h"
 #include "tests/unit/health/samples.h"
 
 using namespace ekey;
@@ -29,46 +27,22 @@ doctest::String toString(const Counts& c) {
     return text;
 }
 
-long number_after(const std::string& output, const char* label) {
-    const std::size_t at = output.find(label);
-    REQUIRE_MESSAGE(at != std::string::npos, label, " not in what rngtest said: ", output);
-    return std::strtol(output.c_str() + at + std::strlen(label), nullptr, 10);
-}
-
-// rngtest takes the first 32 bits for its continuous test alone: they stand before the blocks.
-Counts rngtest(ByteView samples) {
-    char path[] = "/tmp/ekeyd-rngtest-XXXXXX";
-    const int fd = mkstemp(path);
-    REQUIRE(fd >= 0);
-    std::size_t written = 0;
-    while (written < samples.size()) {
-        const ssize_t n = write(fd, samples.data() + written, samples.size() - written);
-        REQUIRE(n > 0);
-        written += static_cast<std::size_t>(n);
-    }
-    close(fd);
-    std::FILE* pipe = popen(("PATH=$PATH:/usr/sbin rngtest 2>&1 < " + std::string(path)).c_str(), "r");
-    REQUIRE(pipe != nullptr);
-    std::string output;
-    char piece[1000];
-    while (std::fgets(piece, sizeof piece, pipe) != nullptr) {
-        output += piece;
-    }
-    pclose(pipe);
-    unlink(path);
-    Counts counts;
-    counts.passed = number_after(output, "FIPS 140-2 successes: ");
-    counts.failed = number_after(output, "FIPS 140-2 failures: ");
-    counts.monobit = number_after(output, "Monobit: ");
-    counts.poker = number_after(output, "Poker: ");
-    counts.runs = number_after(output, "Runs: ");
-    counts.long_run = number_after(output, "Long run: ");
-    counts.continuous = number_after(output, "Continuous run: ");
-    return counts;
+Counts theirs_of(ByteView samples) {
+    const std::string text = test::rngtest(samples);
+    const auto number = [&text](const char* label) {
+        return static_cast<long>(test::rngtest_number(text, label));
+    };
+    return {.passed = number("FIPS 140-2 successes: "),
+            .failed = number("FIPS 140-2 failures: "),
+            .monobit = number("Monobit: "),
+            .poker = number("Poker: "),
+            .runs = number("Runs: "),
+            .long_run = number("Long run: "),
+            .continuous = number("Continuous run: ")};
 }
 
 // Ours takes the same first 32 bits as the last of a block that does not count.
-Counts ours(ByteView samples) {
+Counts ours_of(ByteView samples) {
     std::array<Byte, health::block_size> block{};
     std::copy_n(samples.begin(), 4, block.end() - 4);
     health::Fips140_2 fips;
@@ -96,8 +70,8 @@ TEST_CASE("rngtest and we agree on bits of 50 to 53 % ones, where some blocks pa
     for (unsigned percent10 = 500; percent10 <= 530; percent10 += 5) {
         CAPTURE(percent10);
         const std::vector<Byte> samples = test::biased(size, percent10 * 65536 / 1000, percent10);
-        const Counts theirs = rngtest(samples);
-        CHECK(ours(samples) == theirs);
+        const Counts theirs = theirs_of(samples);
+        CHECK(ours_of(samples) == theirs);
         CHECK(theirs.passed + theirs.failed == blocks);
         all.passed += theirs.passed;
         all.monobit += theirs.monobit;
@@ -130,8 +104,8 @@ TEST_CASE("rngtest and we agree on uniform samples with runs of 20 to 30 bits an
                         samples.begin() + static_cast<std::ptrdiff_t>(word));
         }
     }
-    const Counts theirs = rngtest(samples);
-    CHECK(ours(samples) == theirs);
+    const Counts theirs = theirs_of(samples);
+    CHECK(ours_of(samples) == theirs);
     MESSAGE("rngtest: ", toString(theirs));
     CHECK(theirs.long_run > 50);
     CHECK(theirs.long_run < 350);
@@ -153,9 +127,9 @@ TEST_CASE("rngtest and we agree on markov bits, whose runs are too many or too f
             }
             byte = static_cast<Byte>(out);
         }
-        const Counts theirs = rngtest(samples);
+        const Counts theirs = theirs_of(samples);
         CAPTURE(step);
-        CHECK(ours(samples) == theirs);
+        CHECK(ours_of(samples) == theirs);
         all.runs += theirs.runs;
         all.failed += theirs.failed;
         all.passed += theirs.passed;
