@@ -1,0 +1,138 @@
+// ekeyd: an ordered list of steps. What can go wrong goes wrong before the daemon says that it is ready.
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <iostream>
+
+#include "ekeyd/config/settings.h"
+#include "ekeyd/control/server.h"
+#include "ekeyd/pipeline.h"
+#include "ekeyd/runtime/daemon.h"
+#include "ekeyd/runtime/log.h"
+#include "ekeyd/runtime/loop.h"
+#include "ekeyd/runtime/secret.h"
+
+namespace {
+
+using namespace ekey;
+
+enum Exit { done = 0, failed = 1, misused = 2 };
+
+// A start-up fault: one sentence, and where it was written when that is known.
+struct StartFault {
+    std::string what;
+};
+
+template <class T>
+T need(Result<T> result, const std::string& where = {}) {
+    if (!result) {
+        throw StartFault{(where.empty() ? "" : where + ": ") + result.error().what};
+    }
+    if constexpr (!std::is_void_v<T>) {
+        return std::move(*result);
+    }
+}
+
+class StopSignals {
+  public:
+    explicit StopSignals(Loop& loop) : loop_(loop), term_(loop), interrupt_(loop) {
+        term_.bind<&StopSignals::stop>(this);
+        interrupt_.bind<&StopSignals::stop>(this);
+        term_.start(SIGTERM);
+        interrupt_.start(SIGINT);
+    }
+
+  private:
+    void stop(int signal) {
+        log::notice("stopping", {{"signal", signal}});
+        loop_.stop();
+    }
+    Loop& loop_;
+    SignalWatcher term_, interrupt_;
+};
+
+void load_keyring(Pipeline& pipeline, const config::Setting& keyring) {
+    // A host that has no key yet has no keyring yet; one that was named must be there.
+    if (keyring.where == "default" && !std::filesystem::exists(keyring.value)) {
+        log::info("no keyring yet", {{"keyring", keyring.value}});
+        return;
+    }
+    const std::size_t keys = need(pipeline.load_keyring(keyring.value), keyring.where);
+    log::info("keyring read", {{"keyring", keyring.value}, {"keys", keys}});
+}
+
+bool feeds_kernel(const config::Settings& settings) {
+    for (const auto& sink : settings.sink) {
+        if (sink.value.starts_with("kernel")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int run(const config::Settings& settings) {
+    auto background = need(Background::enter(!settings.foreground));
+    const auto target = settings.foreground ? log::Target::standard_error : log::Target::syslog;
+
+    Loop loop;
+    const StopSignals signals(loop);
+    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGHUP, SIG_IGN);
+
+    const PidFile pid_file = need(PidFile::write(settings.pidfile.value), settings.pidfile.where);
+    Pipeline pipeline(loop, settings.pool_size,
+                      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(settings.silence)));
+    load_keyring(pipeline, settings.keyring);
+    for (const auto& listen : settings.listen) {
+        need(pipeline.add_listener(listen.value), listen.where);
+    }
+    for (const auto& sink : settings.sink) {
+        need(pipeline.add_sink(sink.value), sink.where);
+    }
+    std::vector<std::unique_ptr<control::ControlServer>> controls;
+    for (const auto& control : settings.control) {
+        const auto address = need(config::parse_address(control.value), control.where);
+        controls.push_back(need(control::ControlServer::open(loop, pipeline, address), control.where));
+    }
+    for (const auto& source : settings.source) {
+        need(pipeline.add_configured_source(source.value), source.where);
+    }
+    need(drop_privileges(settings.user.value, settings.group.value, feeds_kernel(settings)));
+
+    background.ready();
+    log::open(target, "ekeyd", need(log::parse_level(settings.log_level)));
+    log::notice("ready", {{"version", EKEYD_VERSION},
+                          {"sources", settings.source.size()},
+                          {"listeners", settings.listen.size()},
+                          {"sinks", settings.sink.size()}});
+    loop.run();
+    log::notice("stopped");
+    return done;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        log::open(log::Target::standard_error, "ekeyd", log::Level::info);
+        init_secrets();
+        forbid_core_dumps();
+        const auto request = config::read_settings(argc, argv);
+        if (!request) {
+            std::cerr << "ekeyd: " << request.error().what << '\n';
+            return misused;
+        }
+        if (request->action != config::Action::run) {
+            std::cout << request->text;
+            return done;
+        }
+        return run(request->settings);
+    } catch (const StartFault& fault) {
+        std::cerr << "ekeyd: " << fault.what << '\n';
+    } catch (const std::exception& error) {
+        std::cerr << "ekeyd: " << error.what() << '\n';
+    }
+    return failed;
+}

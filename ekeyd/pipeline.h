@@ -1,0 +1,78 @@
+// The whole flow, in its order:
+//
+//     sources -> stages (driver + health tests) -> conditioner -> pool -> listeners and sinks
+//
+// Nothing flows back but back-pressure: a full pool pauses the sources that can be paused.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "ekeyd/conditioner/conditioner.h"
+#include "ekeyd/config/keyring.h"
+#include "ekeyd/control/subject.h"
+#include "ekeyd/listeners/listener.h"
+#include "ekeyd/pool/pool.h"
+#include "ekeyd/runtime/loop.h"
+#include "ekeyd/runtime/secret.h"
+#include "ekeyd/sinks/sink.h"
+#include "ekeyd/stage.h"
+
+namespace ekey {
+
+class Pipeline final : public control::Subject, private StageOutlet {
+  public:
+    // `pool_size` in bytes; `silence` as in config::Settings. Throws when memory cannot be locked.
+    Pipeline(Loop& loop, std::size_t pool_size, Duration silence);
+    ~Pipeline();
+
+    // Adds a source at start-up: one that is absent now is waited for.
+    Result<unsigned> add_configured_source(std::string_view address);
+
+    // control::Subject
+    std::vector<control::SourceRow> sources() const override;
+    Result<unsigned> find(std::string_view id) const override;
+    Result<Statistics> statistics(unsigned number) const override;
+    Result<unsigned> add_source(std::string_view where, std::optional<std::string_view> serial) override;
+    Result<void> add_directory(std::string_view directory) override;
+    Result<void> remove_source(unsigned number) override;
+    Result<void> reset_source(unsigned number) override;
+    Result<std::size_t> load_keyring(std::string_view path) override;
+    Result<std::vector<std::string>> health(std::optional<unsigned> number) const override;
+    Result<void> add_listener(std::string_view address) override;
+    Result<void> remove_listener(std::string_view address) override;
+    Result<void> add_sink(std::string_view address) override;
+    Result<void> remove_sink(std::string_view address) override;
+    std::vector<std::string> listeners() const override;
+    std::vector<std::string> sinks() const override;
+    Result<void> begin_capture(unsigned number, std::uint64_t bytes,
+                               control::CaptureReceiver& receiver) override;
+    void end_capture(control::CaptureReceiver& receiver) override;
+    void shutdown() override;
+
+  private:
+    void on_released(const Stage& stage, ByteView block) override;
+    void on_stage_failed(const Stage& stage) override;
+
+    void move_to_pool();
+    void on_pool_low();
+    void pause_sources(bool on);
+    Result<unsigned> add(config::Address address, bool must_open);
+    Result<std::size_t> free_credit_slot() const;
+    Stage* stage(unsigned number) const;
+
+    Loop& loop_;
+    Duration silence_;
+    config::Keyring keyring_;
+
+    Locked<Conditioner> conditioner_;
+    Pool pool_;
+    std::map<unsigned, std::unique_ptr<Stage>> stages_; // by number
+    std::vector<std::unique_ptr<Listener>> listeners_;
+    std::vector<std::unique_ptr<Sink>> sinks_;
+    unsigned next_number_ = 1;
+    bool paused_ = false;
+};
+
+} // namespace ekey
