@@ -1,0 +1,105 @@
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include <malloc.h>
+
+#include "egd-push/options.h"
+#include "egd-push/ready.h"
+#include "egd-push/session.h"
+#include "egd-push/wakeups.h"
+#include "ekeyd/runtime/log.h"
+
+namespace {
+
+using namespace ekey;
+
+constexpr int done = 0, failed = 1, usage = 2;
+
+class Guest final : private SessionOwner, private WakeupOwner {
+  public:
+    Guest(const PushOptions& options, Destination& destination)
+        : terminate_(loop_), interrupt_(loop_), session_(loop_, options, destination, *this),
+          wakeups_(loop_, *this) {
+        terminate_.bind<&Guest::on_signal>(this);
+        interrupt_.bind<&Guest::on_signal>(this);
+        terminate_.start(SIGTERM);
+        interrupt_.start(SIGINT);
+    }
+
+    int run() {
+        session_.start();
+        // Everything may have failed at once, and stop() is for a loop that runs.
+        if (!finished_) {
+            loop_.run();
+        }
+        tell_service_manager("STOPPING=1");
+        return status_;
+    }
+
+  private:
+    void on_first_push() override { tell_service_manager("READY=1\nSTATUS=the first bytes were pushed"); }
+    void on_finished(bool pushed) override {
+        status_ = pushed ? done : failed;
+        finished_ = true;
+        loop_.stop();
+    }
+    void on_wakeup(const char* what) override {
+        log::info("pushing early", {{"reason", what}});
+        session_.push_soon();
+    }
+    void on_signal(int) { loop_.stop(); }
+
+    Loop loop_;
+    SignalWatcher terminate_, interrupt_;
+    Session session_;
+    Wakeups wakeups_;
+    int status_ = done;
+    bool finished_ = false;
+};
+
+log::Level level_of(const PushOptions& options) {
+    constexpr log::Level levels[] = {log::Level::notice, log::Level::info, log::Level::debug};
+    return levels[std::min(options.verbose, 2u)];
+}
+
+int run(int argc, char** argv) {
+    const auto request = read_push_options(argc, argv);
+    if (!request) {
+        std::fprintf(stderr, "egd-push: %s\n", request.error().what.c_str());
+        return usage;
+    }
+    if (request->action == PushRequest::Action::help) {
+        std::fputs(push_help().c_str(), stdout);
+        return done;
+    }
+    if (request->action == PushRequest::Action::version) {
+        std::puts("egd-push " EKEYD_VERSION);
+        return done;
+    }
+    const PushOptions& options = request->options;
+    log::open(log::Target::standard_error, "egd-push", level_of(options));
+    forbid_core_dumps();
+    init_secrets();
+    // A reader that goes away is an error of a write, not the end of the program.
+    std::signal(SIGPIPE, SIG_IGN);
+    const auto destination = make_destination(options.to);
+    if (!destination) {
+        log::error(destination.error().what);
+        return failed;
+    }
+    return Guest(options, **destination).run();
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    // One arena: the thread that looks up names would otherwise bring its own.
+    mallopt(M_ARENA_MAX, 1);
+    try {
+        return run(argc, argv);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "egd-push: %s\n", error.what());
+        return failed;
+    }
+}

@@ -1,0 +1,37 @@
+// What egd-push can be told. One table serves the command line, the file and --help.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "egd-push/kernel_pool.h"
+#include "ekeyd/config/address.h"
+
+namespace ekey {
+
+struct PushOptions {
+    std::vector<config::Address> from; // at least one
+    config::Address to;                // kernel, file:/PATH, or - (kind "-")
+    std::size_t bytes = default_push;  // a push
+    Duration interval = std::chrono::seconds(60);
+    Duration timeout = std::chrono::seconds(30); // for one upstream's whole answer
+    std::optional<unsigned> credit;              // bits a byte, 0 to 8; nothing: by how the bytes came
+    bool once = false;
+    unsigned verbose = 0;
+
+    // Credit in bits a byte for what comes from an upstream.
+    unsigned credit_for(const config::Address& upstream) const;
+};
+
+struct PushRequest {
+    enum class Action { run, help, version } action = Action::run;
+    PushOptions options;
+};
+
+// Errors name where it was written ("command line", or FILE:LINE) and what would be right.
+Result<PushRequest> read_push_options(int argc, const char* const* argv);
+
+std::string push_help();
+
+} // namespace ekey

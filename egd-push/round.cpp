@@ -1,0 +1,144 @@
+#include "egd-push/round.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "egd-push/mixture.h"
+#include "ekeyd/runtime/log.h"
+
+namespace ekey {
+
+namespace {
+// Between two requests that something other than the timer calls for.
+constexpr Duration shortest_rest = std::chrono::seconds(1);
+
+double seconds(Duration d) {
+    return std::chrono::duration<double>(d).count();
+}
+} // namespace
+
+Round::Round(Loop& loop, Session& session, const std::vector<config::Address>& from)
+    : session_(session), mixture_(session.options_.bytes), due_(loop) {
+    due_.bind<&Round::ask>(this);
+    for (const config::Address& address : from) {
+        members_.push_back({std::make_unique<Upstream>(loop, *this, address, session.options_.bytes,
+                                                       session.options_.timeout),
+                            ""});
+    }
+}
+
+void Round::ask() {
+    due_.stop();
+    asked_at_ = Loop::now();
+    // Some may answer or fail before ask() returns: the round is over only when all have been asked.
+    outstanding_ = members_.size() + 1;
+    if (session_.destination_.can_take()) {
+        for (const Member& m : members_) {
+            m.upstream->ask();
+        }
+    } else {
+        complain("standard output takes nothing now");
+        outstanding_ = 1;
+    }
+    if (--outstanding_ == 0) {
+        settled();
+    }
+}
+
+void Round::complain(const std::string& what) {
+    log::write(trouble_ == what ? log::Level::debug : log::Level::error, what);
+    trouble_ = what;
+}
+
+void Round::ask_soon() {
+    if (outstanding_ == 0) {
+        due_.at(std::max(Loop::now(), asked_at_ + shortest_rest));
+    }
+}
+
+Round::Member& Round::member(const Upstream& upstream) {
+    const auto found = std::find_if(members_.begin(), members_.end(),
+                                    [&](const Member& m) { return m.upstream.get() == &upstream; });
+    assert(found != members_.end());
+    return *found;
+}
+
+void Round::on_answer(Upstream& upstream) {
+    Member& from = member(upstream);
+    if (!from.trouble.empty()) {
+        log::notice("upstream: delivers again", {{"upstream", upstream.address().text}});
+        from.trouble.clear();
+    }
+    if (--outstanding_ == 0) {
+        settled();
+    }
+}
+
+void Round::on_failure(Upstream& upstream, const std::string& why) {
+    Member& from = member(upstream);
+    const auto level = from.trouble == why ? log::Level::debug : log::Level::warning;
+    log::write(session_.options_.once ? log::Level::error : level, upstream.address().text + ": " + why);
+    from.trouble = why;
+    if (--outstanding_ == 0) {
+        settled();
+    }
+}
+
+void Round::settled() {
+    const bool pushed = push_answers();
+    if (session_.options_.once || session_.destination_.gone()) {
+        session_.on_round_over(pushed);
+        return;
+    }
+    if (pushed) {
+        back_off_.reset();
+        due_.at(asked_at_ + next_push(session_.options_.interval));
+    } else {
+        const Duration wait = back_off_.next();
+        log::debug("trying again",
+                   {{"upstream", members_.front().upstream->address().text}, {"seconds", seconds(wait)}});
+        due_.start(wait);
+    }
+}
+
+bool Round::push_answers() {
+    std::vector<ByteView> answers;
+    std::string names;
+    // What is mixed from several has the credit of the least trusted: only places without credit ask for it.
+    unsigned credit = 8;
+    for (const Member& m : members_) {
+        const ByteView answer = m.upstream->answer();
+        if (answer.empty()) {
+            continue;
+        }
+        if (is_constant(answer)) {
+            log::warning("upstream: the answer is one value again and again; it gets no credit",
+                         {{"upstream", m.upstream->address().text}});
+            credit = 0;
+        }
+        credit = std::min(credit, session_.options_.credit_for(m.upstream->address()));
+        answers.push_back(answer);
+        names += (names.empty() ? "" : " ") + m.upstream->address().text;
+    }
+    if (answers.empty()) {
+        return false;
+    }
+    mix_answers(answers, mixture_.span());
+    const auto credited =
+        session_.destination_.push(mixture_.span(), credit * static_cast<unsigned>(session_.options_.bytes));
+    wipe(mixture_.span());
+    for (const Member& m : members_) {
+        m.upstream->forget();
+    }
+    if (!credited) {
+        complain(credited.error().what);
+        return false;
+    }
+    trouble_.clear();
+    log::info("pushed",
+              {{"upstream", names}, {"bytes", session_.options_.bytes}, {"bits_credited", *credited}});
+    session_.on_pushed(*credited);
+    return true;
+}
+
+} // namespace ekey
