@@ -87,6 +87,23 @@ void ubi(Words& chain, std::uint64_t tweak_low, std::uint64_t tweak_high, const 
         chain[i] = x[i] ^ plain[i];
 }
 
+Skein256::Digest to_bytes(const Words& chain) {
+    Skein256::Digest digest;
+    for (std::size_t i = 0; i < chain.size(); ++i)
+        store(digest.data() + 8 * i, chain[i]);
+    return digest;
+}
+
+constexpr std::uint64_t flags_of(Skein256::Type type) {
+    return first_flag | std::uint64_t{static_cast<std::uint8_t>(type)} << type_shift;
+}
+
+// The first output block is numbered zero, in 64 bits (section 3.5.4).
+void transform_output(Words& chain) {
+    constexpr Skein256::Digest counter{};
+    ubi(chain, sizeof(std::uint64_t), flags_of(Skein256::Type::output) | final_flag, counter.data());
+}
+
 } // namespace
 
 Skein256::Skein256() : Skein256(ByteView{}) {}
@@ -113,7 +130,7 @@ Skein256::~Skein256() {
 
 void Skein256::start(Type type) {
     position_ = 0;
-    flags_ = first_flag | std::uint64_t{static_cast<std::uint8_t>(type)} << type_shift;
+    flags_ = flags_of(type);
     held_size_ = 0;
 }
 
@@ -148,19 +165,38 @@ void Skein256::finish_type() {
 
 Skein256::Digest Skein256::finish_pad() {
     finish_type();
-    Digest digest;
-    for (std::size_t i = 0; i < chain_.size(); ++i)
-        store(digest.data() + 8 * i, chain_[i]);
-    return digest;
+    return to_bytes(chain_);
 }
 
 Skein256::Digest Skein256::finish() {
     finish_type();
-    start(Type::output);
-    // The first output block is numbered zero, in 64 bits (section 3.5.4).
-    held_size_ = sizeof(std::uint64_t);
-    held_.fill(0);
-    return finish_pad();
+    transform_output(chain_);
+    return to_bytes(chain_);
+}
+
+Skein256::Words Skein256::chain_with(ByteView message) const {
+    assert(held_size_ == 0);
+    Words chain = chain_;
+    std::uint64_t position = position_, flags = flags_;
+    for (; message.size() > block_size; message = message.subspan(block_size)) {
+        position += block_size;
+        ubi(chain, position, flags, message.data());
+        flags &= ~first_flag;
+    }
+    Digest last{};
+    std::memcpy(last.data(), message.data(), message.size());
+    ubi(chain, position + message.size(), flags | final_flag, last.data());
+    return chain;
+}
+
+Skein256::Digest Skein256::finish_with(ByteView message) const {
+    Words chain = chain_with(message);
+    transform_output(chain);
+    return to_bytes(chain);
+}
+
+Skein256::Digest Skein256::finish_pad_with(ByteView message) const {
+    return to_bytes(chain_with(message));
 }
 
 Skein256 entropy_key_state(std::span<const Byte, 12> serial, std::span<const Byte, 32> secret,

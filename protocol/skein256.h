@@ -36,7 +36,14 @@ class Skein256 {
     Digest finish();     // with the output transform (hashes)
     Digest finish_pad(); // without it (MACs)
 
+    // What a copy of this state would answer after update(message) and finish() or finish_pad(), without the
+    // copy. Nothing may be held back: this is for keyed states that are used again and again.
+    Digest finish_with(ByteView message) const;
+    Digest finish_pad_with(ByteView message) const;
+
   private:
+    using Words = std::array<std::uint64_t, 4>;
+    Words chain_with(ByteView message) const;
     void process(const Byte* block, std::size_t bytes);
     void finish_type(); // pads and processes what is held, as the last block of its type
 

@@ -1,6 +1,7 @@
 #include "protocol/entropykey/base64.h"
 
 #include <array>
+#include <bit>
 #include <cassert>
 #include <string_view>
 
@@ -8,32 +9,26 @@ namespace ekey::entropykey::base64 {
 
 namespace {
 
-constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-constexpr Byte foreign = 0xff;
-
-constexpr auto values = [] {
-    std::array<Byte, 256> table{};
-    table.fill(foreign);
-    for (std::size_t i = 0; i < alphabet.size(); ++i)
-        table[static_cast<Byte>(alphabet[i])] = static_cast<Byte>(i);
-    return table;
+// The values for each place in a quad, shifted already; above 24 bits for what is foreign.
+constexpr std::uint32_t foreign_quad = std::uint32_t{1} << 24;
+constexpr auto quads = [] {
+    std::array<std::array<std::uint32_t, 256>, 4> tables{};
+    for (std::size_t place = 0; place < 4; ++place)
+        for (std::size_t c = 0; c < 256; ++c)
+            tables[place][c] =
+                values[c] == foreign ? foreign_quad : std::uint32_t{values[c]} << (18 - 6 * place);
+    return tables;
 }();
 
-// The four values side by side; above 24 bits when one is foreign.
 std::uint32_t quad(const Byte* text) {
-    const std::uint32_t a = values[text[0]], b = values[text[1]], c = values[text[2]], d = values[text[3]];
-    return ((a | b | c | d) & 0xc0) << 24 | a << 18 | b << 12 | c << 6 | d;
+    return quads[0][text[0]] | quads[1][text[1]] | quads[2][text[2]] | quads[3][text[3]];
+}
+
+std::uint32_t to_big_endian(std::uint32_t word) {
+    return std::endian::native == std::endian::big ? word : __builtin_bswap32(word);
 }
 
 } // namespace
-
-Byte decode_character(Byte character) {
-    return values[character];
-}
-
-Byte encode_character(Byte six_bits) {
-    return static_cast<Byte>(alphabet[six_bits & 63]);
-}
 
 std::optional<std::size_t> decode(ByteView text, ByteSpan out) {
     if (text.size() % 4 != 0)
@@ -48,7 +43,14 @@ std::optional<std::size_t> decode(ByteView text, ByteSpan out) {
     const Byte* from = text.data();
     Byte* to = out.data();
     std::uint32_t seen = 0;
-    for (std::size_t left = size / 3; left != 0; --left, from += 4, to += 3) {
+    std::size_t left = size / 3;
+    for (; left > 1; --left, from += 4, to += 3) { // one byte more than is meant: the next quad overwrites it
+        const std::uint32_t bits = quad(from);
+        seen |= bits;
+        const std::uint32_t bytes = to_big_endian(bits << 8);
+        std::memcpy(to, &bytes, sizeof bytes);
+    }
+    for (; left != 0; --left, from += 4, to += 3) {
         const std::uint32_t bits = quad(from);
         seen |= bits;
         to[0] = static_cast<Byte>(bits >> 16);
@@ -65,7 +67,7 @@ std::optional<std::size_t> decode(ByteView text, ByteSpan out) {
         if (filler == 1)
             to[1] = static_cast<Byte>(bits >> 8);
     }
-    return seen < std::uint32_t{1} << 24 ? std::optional(size) : std::nullopt;
+    return seen < foreign_quad ? std::optional(size) : std::nullopt;
 }
 
 std::size_t encode(ByteView bytes, ByteSpan out) {

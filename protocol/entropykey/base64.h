@@ -2,8 +2,10 @@
 // so for what is public on the wire anyway; keys go through libsodium, whose time does not depend on them.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <optional>
+#include <string_view>
 
 #include "protocol/bytes.h"
 
@@ -13,9 +15,23 @@ constexpr std::size_t encoded_size(std::size_t bytes) {
     return (bytes + 2) / 3 * 4;
 }
 
-// 0..63, or 0xff when `character` is not of the alphabet (`=` is not).
-Byte decode_character(Byte character);
-Byte encode_character(Byte six_bits); // only the low six bits count
+inline constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+inline constexpr Byte foreign = 0xff;
+inline constexpr auto values = [] {
+    std::array<Byte, 256> table{};
+    table.fill(foreign);
+    for (std::size_t i = 0; i < alphabet.size(); ++i)
+        table[static_cast<Byte>(alphabet[i])] = static_cast<Byte>(i);
+    return table;
+}();
+
+// 0..63, or `foreign` when `character` is not of the alphabet (`=` is not).
+inline Byte decode_character(Byte character) {
+    return values[character];
+}
+inline Byte encode_character(Byte six_bits) { // only the low six bits count
+    return static_cast<Byte>(alphabet[six_bits & 63]);
+}
 
 // Decodes whole quads. The number of bytes written, at most text.size() / 4 * 3. None when the size is no
 // multiple of four, a character is foreign, filler stands elsewhere than at the end, its unused bits are not

@@ -117,12 +117,15 @@ EntropyPad::EntropyPad(const Serial& serial, const SessionKey& key)
 
 void EntropyPad::apply(std::uint16_t sequence, std::span<const Byte, block_size> in,
                        std::span<Byte, block_size> out) const {
-    Skein256 state = keyed_;
-    state.update(encode_sub_code(sequence));
-    Skein256::Digest pad = state.finish();
-    for (std::size_t i = 0; i < block_size; ++i)
-        out[i] = in[i] ^ pad[i];
+    Skein256::Digest pad = keyed_.finish_with(encode_sub_code(sequence));
+    std::array<std::uint64_t, block_size / 8> sealed, words;
+    std::memcpy(sealed.data(), in.data(), block_size);
+    std::memcpy(words.data(), pad.data(), block_size);
+    for (std::size_t i = 0; i < words.size(); ++i)
+        words[i] ^= sealed[i];
+    std::memcpy(out.data(), words.data(), block_size);
     wipe(pad);
+    wipe({reinterpret_cast<Byte*>(words.data()), block_size});
 }
 
 namespace {

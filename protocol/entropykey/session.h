@@ -156,7 +156,11 @@ class Session {
     void deliver(Time now);
     void stop();
 
-    void announce_state();
+    void announce_state() {
+        if (state() != announced_)
+            push_state();
+    }
+    void push_state();
     void push(const Event& event);
     Event pop();
     void drop_events();

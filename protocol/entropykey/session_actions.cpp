@@ -156,9 +156,7 @@ void Session::stop() {
     push(DeviceFailed{failure_});
 }
 
-void Session::announce_state() {
-    if (state() == announced_)
-        return;
+void Session::push_state() {
     push(StateChanged{announced_, state()});
     announced_ = state();
 }
