@@ -95,7 +95,9 @@ Result<void> check_rest(const Kind& kind, const Address& address) {
 Result<void> check_control(const Address& address) {
     if (address.kind == "tcp") {
         const std::string host = parse_host_port(address.rest)->host;
-        if (host != "localhost" && host != "::1" && !host.starts_with("127.")) {
+        const bool loopback =
+            host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos;
+        if (host != "localhost" && host != "::1" && !loopback) {
             return fail(
                 "control over TCP asks for no password: only 127.0.0.1, [::1] and localhost are taken");
         }

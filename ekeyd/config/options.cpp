@@ -57,8 +57,8 @@ std::string help_text() {
     std::string text =
         "Usage: ekeyd [OPTION...]\n"
         "Feeds the noise of USB dongles to programs, guests and the kernel.\n\n"
-        "Options. Those marked * may be repeated; all but the first six may stand in the file\n"
-        "as NAME = VALUE (foreground = yes too).\n";
+        "Options. Those marked * may be repeated; foreground and all from source on may stand\n"
+        "in the file too, as NAME = VALUE.\n";
     for (const Option& option : option_table()) {
         std::string line = option.letter != 0 ? std::string("  -") + option.letter + ", " : "      ";
         line += "--" + std::string(option.name);

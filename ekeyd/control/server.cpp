@@ -3,12 +3,12 @@
 #include <cerrno>
 #include <cstring>
 
-#include <netdb.h>
 #include <sys/socket.h>
 
 #include "ekeyd/config/kinds.h"
 #include "ekeyd/control/client.h"
 #include "ekeyd/runtime/log.h"
+#include "ekeyd/runtime/tcp_socket.h"
 
 namespace ekey::control {
 
@@ -43,24 +43,13 @@ Result<Fd> open_tcp(const config::Address& address) {
     if (!host_port) {
         return fail(host_port.error().what);
     }
-    const std::string host = host_port->host == "localhost" ? "127.0.0.1" : host_port->host;
-    addrinfo hints{};
-    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE; // looks nothing up
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    const std::string port = std::to_string(host_port->port);
-    if (const int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0) {
-        return fail("cannot listen on tcp:" + address.rest + ": " + gai_strerror(error));
+    // One number, so one socket, and nothing to look up.
+    auto sockets =
+        listen_tcp(host_port->host == "localhost" ? "127.0.0.1" : host_port->host, host_port->port);
+    if (!sockets) {
+        return fail(sockets.error().what);
     }
-    const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> release(found, freeaddrinfo);
-    Fd fd(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    const int yes = 1;
-    if (!fd || setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
-        bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 || listen(fd.get(), backlog) != 0) {
-        return fail("cannot listen on tcp:" + address.rest + ": " + std::strerror(errno) +
-                    (errno == EADDRINUSE ? ": is ekeyd running already?" : ""));
-    }
-    return fd;
+    return std::move(sockets->front());
 }
 
 } // namespace

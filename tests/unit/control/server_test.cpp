@@ -200,6 +200,8 @@ TEST_CASE("control server: listens on TCP of this host only") {
     REQUIRE(listen(taken.get(), 1) == 0);
     REQUIRE(getsockname(taken.get(), generic, &size) == 0);
     const std::string text = "tcp:127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-    CHECK(open(text.c_str()).error().what ==
-          "cannot listen on " + text + ": Address already in use: is ekeyd running already?");
+    const auto refused = open(text.c_str());
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().what ==
+          "cannot listen on " + text.substr(4) + ": the port is in use by another program");
 }
