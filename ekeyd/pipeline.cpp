@@ -133,13 +133,13 @@ Result<unsigned> Pipeline::add(config::Address address, bool must_open) {
     }
     const std::string path = (*source)->status().path;
     if (auto present = find(path)) {
-        // udev's `add` for a key that was known before it was pulled out.
+        // As in 1.1.5, adding again is no error: udev does it for a key that was known before it was pulled out.
+        // One that is closed is looked for at once.
         Stage& known = *stage(*present);
         if (known.status().word == "Key closed. (Vanished?)") {
             known.reset();
-            return *present;
         }
-        return fail(path + " is source number " + std::to_string(*present) + " already");
+        return *present;
     }
     auto slot = free_credit_slot();
     if (!slot) {

@@ -1,7 +1,9 @@
 #include "ekeyd/sources/entropy_key_statistics.h"
 
+#include <cctype>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
 #include "protocol/entropykey/packet.h"
 
@@ -9,8 +11,13 @@ namespace ekey {
 
 namespace {
 
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+
 // As Lua 5.1 prints a number ("%.14g"), which is what clients of 1.1.5 have always read.
 std::string number(double value) {
+    if (std::isnan(value)) {
+        return "nan"; // never "-nan"
+    }
     char text[32];
     std::snprintf(text, sizeof text, "%.14g", value);
     return text;
@@ -21,7 +28,8 @@ double rate(double amount, double seconds) {
 }
 
 double per_byte(std::uint32_t shannons, std::uint32_t bytes) {
-    return bytes == 0 ? 0 : static_cast<double>(shannons) / bytes;
+    // Two digits, rounded down, as 1.1.5 shows them.
+    return bytes == 0 ? 0 : std::floor(100.0 * shannons / bytes) / 100;
 }
 
 } // namespace
@@ -36,7 +44,7 @@ void add_entropy_key_statistics(const entropykey::Counters& c, const entropykey:
     count("BytesRead", c.bytes_read);
     count("BytesWritten", c.bytes_written);
     count("ConnectionNonces", c.nonces);
-    count("ConnectionPackets", c.packets_ok);
+    count("ConnectionPackets", c.packets_ok + c.packet_errors);
     count("ConnectionRekeys", c.rekeys);
     count("ConnectionResets", c.resets);
     add("ConnectionTime", std::floor(seconds_open));
@@ -50,33 +58,28 @@ void add_entropy_key_statistics(const entropykey::Counters& c, const entropykey:
     count("TotalEntropy", c.entropy_bytes);
     add("WriteRate", rate(static_cast<double>(c.bytes_written) * 8, seconds_open));
 
-    // What the device reports of itself. Figures that it has not reported yet are left out: a 0 K that means
-    // "unknown" made dead keys look cold instead of silent.
-    if (info.temperature) {
-        const double kelvin = *info.temperature / 10.0;
-        add("KeyTemperatureK", kelvin);
-        add("KeyTemperatureC", kelvin - 273.15);
-        add("KeyTemperatureF", (kelvin - 273.15) * 9 / 5 + 32);
-    }
-    if (info.voltage) {
-        add("KeyVoltage", *info.voltage / 1000.0);
-    }
-    if (info.fips) {
-        add("FipsFrameRate", seconds_open > 0 ? info.fips->blocks / seconds_open : 0);
-    }
-    if (info.generators) {
-        const auto& g = *info.generators;
-        add("KeyRawShannonPerByteL", per_byte(g.raw_left, g.raw_bytes));
-        add("KeyRawShannonPerByteR", per_byte(g.raw_right, g.raw_bytes));
-        add("KeyRawShannonPerByteX", per_byte(g.raw_xor, g.raw_bytes));
-        add("KeyDbsdShannonPerByteL", per_byte(g.debiased_left, g.debiased_left_bytes));
-        add("KeyDbsdShannonPerByteR", per_byte(g.debiased_right, g.debiased_right_bytes));
-    }
+    // What the device reports of itself. A figure that it has not reported is "nan", which is still a number
+    // to who reads it; the 0 K of 1.1.5 made dead keys look cold.
+    const double kelvin = info.temperature ? *info.temperature / 10.0 : unknown;
+    add("KeyTemperatureK", kelvin);
+    add("KeyTemperatureC", kelvin - 273.15);
+    add("KeyTemperatureF", (kelvin - 273.15) * 9 / 5 + 32);
+    add("KeyVoltage", info.voltage ? *info.voltage / 1000.0 : unknown);
+    add("FipsFrameRate",
+        info.fips && seconds_open > 0 ? std::floor(100.0 * info.fips->blocks / seconds_open) / 100 : unknown);
+    const auto& g = info.generators;
+    add("KeyRawShannonPerByteL", g ? per_byte(g->raw_left, g->raw_bytes) : unknown);
+    add("KeyRawShannonPerByteR", g ? per_byte(g->raw_right, g->raw_bytes) : unknown);
+    add("KeyRawShannonPerByteX", g ? per_byte(g->raw_xor, g->raw_bytes) : unknown);
+    add("KeyDbsdShannonPerByteL", g ? per_byte(g->debiased_left, g->debiased_left_bytes) : unknown);
+    add("KeyDbsdShannonPerByteR", g ? per_byte(g->debiased_right, g->debiased_right_bytes) : unknown);
     const char failure = info.generators ? info.generators->failure : '0';
     const auto words = entropykey::failure_name(failure);
     out.emplace_back("KeyRawBadness", std::string(1, failure));
     out.emplace_back("KeyShortBadness", std::string(words.token));
-    out.emplace_back("KeyEnglishBadness", std::string(words.sentence));
+    std::string sentence(words.sentence); // 1.1.5 begins it with a capital
+    sentence[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(sentence[0])));
+    out.emplace_back("KeyEnglishBadness", sentence);
 
     // New since 1.1.5.
     count("PacketsReplayed", c.replayed);

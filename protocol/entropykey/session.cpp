@@ -60,7 +60,7 @@ Session::Step Session::receive(ByteView in, Time now) {
 }
 
 void Session::on_frame(const FrameBytes& frame, Time now) {
-    counters_.frame_byte_last = frame[content_offset];
+    counters_.frame_byte_last = counters_.bytes_read - frame_size;
     if (static_cast<PacketType>(frame[content_offset]) == PacketType::serial)
         return on_serial_frame(frame, now);
     if (!mac_) // no session: nothing to verify it with

@@ -84,7 +84,7 @@ struct Counters {
     std::uint64_t missed = 0;                        // sequence numbers jumped over: frames lost on the way
     std::uint64_t resets = 0, rekeys = 0, nonces = 0, unexpected_input = 0;
     std::uint64_t entropy_bytes = 0;
-    std::uint8_t frame_byte_last = 0; // the newest frame's type
+    std::uint64_t frame_byte_last = 0; // where in the stream the newest frame began, in bytes
 };
 
 enum class Input;
