@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <numeric>
 #include <vector>
 
@@ -11,7 +12,8 @@ namespace {
 
 // Longer than any path (PATH_MAX is 4,096) that could be meant.
 constexpr std::size_t longest_address = 4096;
-constexpr std::size_t longest_host = 253; // RFC 1035 2.3.4, without the last dot
+constexpr std::size_t longest_decimal = 32; // digits that no sensible number has
+constexpr std::size_t longest_host = 253;   // RFC 1035 2.3.4, without the last dot
 
 bool is_lower(char c) {
     return c >= 'a' && c <= 'z';
@@ -183,17 +185,27 @@ Result<std::uint64_t> parse_number(std::string_view name, std::string_view text,
     return value;
 }
 
+// Not from_chars: its tables for every double would be a third of the guest tool's memory.
 Result<double> parse_decimal(std::string_view name, std::string_view text, double low, double high) {
-    double value = 0;
-    const auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
-    const bool whole = !text.empty() && error == std::errc() && end == text.data() + text.size();
-    // The comparison is so written that "nan" fails it.
-    if (!whole || !(value >= low && value <= high)) {
+    double value = 0, scale = 1;
+    bool fraction = false;
+    // A second dot, a sign, an exponent or a word makes it no number.
+    bool whole = text.size() <= longest_decimal && std::any_of(text.begin(), text.end(), is_digit);
+    for (const char c : text) {
+        if (is_digit(c)) {
+            value = value * 10 + (c - '0');
+            scale *= fraction ? 10 : 1;
+        } else {
+            whole = whole && c == '.' && !fraction;
+            fraction = true;
+        }
+    }
+    value /= scale;
+    if (!whole || value < low || value > high) {
         const auto shown = [](double number) {
             char digits[32];
-            const auto written = std::to_chars(digits, digits + sizeof digits, number);
-            return std::string(digits, written.ptr);
+            std::snprintf(digits, sizeof digits, "%.10g", number);
+            return std::string(digits);
         };
         return fail(std::string(name) + " is " + quote(text) + ": expected a number from " + shown(low) +
                     " to " + shown(high));
