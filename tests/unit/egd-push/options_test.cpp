@@ -1,0 +1,166 @@
+#include "egd-push/options.h"
+
+#include <fstream>
+
+#include <doctest/doctest.h>
+
+using namespace ekey;
+using namespace std::chrono_literals;
+
+namespace {
+
+Result<PushRequest> read(std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), "egd-push");
+    return read_push_options(static_cast<int>(arguments.size()), arguments.data());
+}
+
+PushOptions good(std::vector<const char*> arguments) {
+    const auto request = read(std::move(arguments));
+    REQUIRE_MESSAGE(request, (request ? "" : request.error().what));
+    CHECK(request->action == PushRequest::Action::run);
+    return request->options;
+}
+
+std::string bad(std::vector<const char*> arguments) {
+    const auto request = read(std::move(arguments));
+    return request ? "no error" : request.error().what;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+struct File {
+    explicit File(const std::string& text) {
+        char name[] = "/tmp/ekeyd-test-XXXXXX";
+        Fd(mkstemp(name));
+        path = name;
+        std::ofstream(path, std::ios::binary) << text;
+    }
+    ~File() { unlink(path.c_str()); }
+    std::string path;
+};
+
+} // namespace
+
+TEST_CASE("options: the defaults") {
+    const PushOptions o = good({"--from", "unix:/run/ekeyd/egd.sock"});
+    CHECK(o.from.size() == 1);
+    CHECK(o.to.kind == "kernel");
+    CHECK(o.bytes == 64);
+    CHECK(o.interval == 60s);
+    CHECK(o.timeout == 30s);
+    CHECK(!o.credit);
+    CHECK(!o.once);
+}
+
+TEST_CASE("options: all of them, in both forms of writing") {
+    const PushOptions o =
+        good({"--from", "tcp:[::1]:8888", "--from=unix:/a", "--to", "-", "--bytes=100", "--interval", "1.5",
+              "--once", "--credit", "2", "--timeout=0.5", "-vv", "--foreground"});
+    CHECK(o.from.size() == 2);
+    CHECK(o.from[0].rest == "[::1]:8888");
+    CHECK(o.to.kind == "-");
+    CHECK(o.bytes == 100);
+    CHECK(o.interval == 1500ms);
+    CHECK(o.once);
+    CHECK(o.credit == 2u);
+    CHECK(o.timeout == 500ms);
+    CHECK(o.verbose == 2);
+    CHECK(good({"--from", "unix:/a", "--to", "file:/x/y"}).to.rest == "/x/y");
+}
+
+TEST_CASE("options: auto credits a local socket in part, clear TCP not at all; a number goes for both") {
+    PushOptions o = good({"--from", "unix:/a", "--from", "tcp:h:1", "--credit", "auto"});
+    CHECK(o.credit_for(o.from[0]) == 4);
+    CHECK(o.credit_for(o.from[1]) == 0);
+    o = good({"--from", "unix:/a", "--from", "tcp:h:1", "--credit", "0"});
+    CHECK(o.credit_for(o.from[0]) == 0);
+    o = good({"--from", "unix:/a", "--from", "tcp:h:1", "--credit", "8"});
+    CHECK(o.credit_for(o.from[1]) == 8);
+}
+
+TEST_CASE("options: what is wrong is named, with what would be right") {
+    CHECK(contains(bad({}), "--from"));
+    CHECK(contains(bad({"--form", "x"}), "did you mean --from?"));
+    CHECK(contains(bad({"--from"}), "needs a value"));
+    CHECK(contains(bad({"--from", ""}), "no value"));
+    CHECK(contains(bad({"--from", "/run/x"}), "unix:/run/x"));
+    CHECK(contains(bad({"--from", "unix:run"}), "absolute path"));
+    CHECK(contains(bad({"--from", ("unix:/" + std::string(107, 'x')).c_str()}), "107"));
+    CHECK(contains(bad({"--from", "tcp:host"}), "no port"));
+    CHECK(contains(bad({"--from", "tcp:host:0"}), "1 to 65535"));
+    CHECK(contains(bad({"--from", "tcp:host:65536"}), "65535"));
+    CHECK(contains(bad({"--from", "tcp:::1:80"}), "brackets"));
+    CHECK(contains(bad({"--from", "tpc:host:1"}), "did you mean tcp?"));
+    CHECK(contains(bad({"--from", "tcp:host:1,key=x"}), "no parameter"));
+    for (const char* later : {"sealed:h:1,key=x", "vsock:2:1", "char:/dev/virtio-ports/x"}) {
+        CHECK(contains(bad({"--from", later}), "this build does not have"));
+    }
+    CHECK(contains(bad({"--from", "unix:/a", "--identity", "/x"}), "this build does not have"));
+    CHECK(contains(bad({"--from", "unix:/a", "--from", "unix:/a"}), "twice"));
+    CHECK(contains(bad({"--from", "unix:/a", "--bytes", "1", "--bytes", "2"}), "twice"));
+    CHECK(contains(bad({"--from", "unix:/a", "--bytes", "0"}), "1 to 4096"));
+    CHECK(contains(bad({"--from", "unix:/a", "--bytes", "4097"}), "1 to 4096"));
+    CHECK(contains(bad({"--from", "unix:/a", "--bytes", "15"}), "at least 16"));
+    CHECK(contains(bad({"--from", "unix:/a", "--bytes", "64k"}), "whole number"));
+    CHECK(contains(bad({"--from", "unix:/a", "--interval", "0"}), "interval"));
+    CHECK(contains(bad({"--from", "unix:/a", "--interval", "-1"}), "interval"));
+    CHECK(contains(bad({"--from", "unix:/a", "--interval", "nan"}), "interval"));
+    CHECK(contains(bad({"--from", "unix:/a", "--interval", "1e9"}), "interval"));
+    CHECK(contains(bad({"--from", "unix:/a", "--timeout", "inf"}), "timeout"));
+    CHECK(contains(bad({"--from", "unix:/a", "--credit", "9"}), "or auto"));
+    CHECK(contains(bad({"--from", "unix:/a", "--credit", "all"}), "or auto"));
+    CHECK(contains(bad({"--from", "unix:/a", "--to", "file:x"}), "file:/PATH"));
+    CHECK(contains(bad({"--from", "unix:/a", "--to", "file:/x/"}), "file:/PATH"));
+    CHECK(contains(bad({"--from", "unix:/a", "--to", "fifo:/x"}), "file:/PATH"));
+    CHECK(contains(bad({"--from", "unix:/a", "--once=3"}), "takes no value"));
+    CHECK(contains(bad({"--from", "unix:/a", "more"}), "unexpected"));
+    CHECK(contains(bad({"--from", "unix:/a", "--"}), "unexpected"));
+    CHECK(contains(bad({"-x"}), "-x"));
+}
+
+TEST_CASE("options: from a file; the command line goes before it, and upstreams of both are used") {
+    const File file("# a comment\nfrom = unix:/a\n\n from=tcp:h:1 # another\ninterval = 5\r\nonce = yes\n"
+                    "bytes = 20");
+    const PushOptions o = good({"--config", file.path.c_str(), "--from", "unix:/b", "--bytes", "30"});
+    REQUIRE(o.from.size() == 3);
+    CHECK(o.from[0].text == "unix:/a");
+    CHECK(o.from[1].text == "tcp:h:1");
+    CHECK(o.from[2].text == "unix:/b");
+    CHECK(o.interval == 5s);
+    CHECK(o.once);
+    CHECK(o.bytes == 30);
+}
+
+TEST_CASE("options: a file that is wrong is named with its line") {
+    const auto in_file = [](const std::string& text) {
+        const File file(text);
+        const std::string error = bad({"--config", file.path.c_str()});
+        CHECK(contains(error, file.path));
+        return error;
+    };
+    CHECK(contains(in_file("from = unix:/a\nintervall = 3\n"),
+                   ":2: unknown option \"intervall\": did you mean"));
+    CHECK(contains(in_file("from = unix:/a\n[guest]\n"), ":2: sections"));
+    CHECK(contains(in_file("from unix:/a\n"), ":1: "));
+    CHECK(contains(in_file("from =\n"), "no value"));
+    CHECK(contains(in_file("once = maybe\n"), "yes or no"));
+    CHECK(contains(in_file("bytes = 1\nbytes = 2\n"), "twice"));
+    CHECK(contains(in_file("config = /etc/passwd\n"), "command line only"));
+    CHECK(contains(in_file("help = yes\n"), "command line only"));
+    CHECK(contains(in_file(std::string(100'000, 'x')), "too long"));
+    CHECK(contains(bad({"--config", "/nonexistent/x"}), "/nonexistent/x"));
+    CHECK(contains(bad({"--config", "/tmp"}), "/tmp"));
+    CHECK(contains(bad({"--config", "/dev/zero"}), "too long"));
+}
+
+TEST_CASE("options: --help and --version come before all mistakes; the help names every option") {
+    CHECK(read({"--from", "nonsense", "--help"})->action == PushRequest::Action::help);
+    CHECK(read({"-h"})->action == PushRequest::Action::help);
+    CHECK(read({"--version"})->action == PushRequest::Action::version);
+    for (const char* name : {"--from", "--to", "--bytes", "--interval", "--once", "--credit", "--timeout",
+                             "--identity", "--config", "--foreground", "--verbose", "--version"}) {
+        CHECK(contains(push_help(), name));
+    }
+}
