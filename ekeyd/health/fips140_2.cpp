@@ -216,6 +216,13 @@ Fips140_2::Figures Fips140_2::figures(Byte first, Byte last) const {
     return result;
 }
 
+Fips140_2::Figures Fips140_2::measure(std::span<const Byte, block_size> block) {
+    count(block);
+    const Figures result = figures(block.front(), block.back());
+    forget();
+    return result;
+}
+
 Fips140_2Verdict Fips140_2::judge(const Figures& figures) {
     Fips140_2Verdict verdict;
     verdict.monobit = figures.ones < min_ones || figures.ones > max_ones;

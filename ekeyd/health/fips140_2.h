@@ -38,6 +38,7 @@ class Fips140_2 {
         std::uint32_t poker_squares = 0; // the sum of the squares of the counts of the 16 nibbles
         std::array<std::array<unsigned, 6>, 2> runs{};
     };
+    Figures measure(std::span<const Byte, block_size> block);
     static Fips140_2Verdict judge(const Figures& figures); // monobit, poker and runs
 
   private:

@@ -60,6 +60,8 @@ TEST_CASE("the output does not depend on how the input is cut") {
         }
         CHECK(at == 83); // 82 * 7 = 574 < 576 <= 83 * 7 = 581
         CHECK(conditioner.gathered_bits() == 581);
+        CHECK(conditioner.add(0, in, 7.0) == 0); // ready: nothing is mixed in, with credit or without
+        CHECK(conditioner.add(1, in, 0.0) == 0);
         CHECK(extract_hex(conditioner) == "12de996c9dce152c83be6c0e69c66633fc4244b412066a5fe7ceae27bd4a109f"
                                           "ec95332c60e87df08a1c714d9d2ecf28a8a81f1cdf8bb3cd2cef71011bf5a5dc");
     }

@@ -36,7 +36,7 @@ TEST_CASE("cut-offs of SP 800-90B 4.4, false alarm 2^-20 and 2^-30") {
 TEST_CASE("a binomial quantile that can be checked by hand") {
     CHECK(proportion_cutoff(2, 2.0, 1) == 1 + 0); // 7/16 <= 1/2
     CHECK(proportion_cutoff(2, 2.0, 2) == 1 + 1); // 1/16 <= 1/4 < 7/16
-    CHECK(proportion_cutoff(2, 2.0, 4) == 1 + 1); // 1/16 <= 1/16
+    CHECK(proportion_cutoff(2, 2.0, 3) == 1 + 1); // 1/16 <= 1/8 < 7/16
     CHECK(proportion_cutoff(2, 2.0, 5) == 1 + 2);
 }
 

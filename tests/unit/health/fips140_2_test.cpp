@@ -25,7 +25,12 @@ Fips140_2Verdict test_alone(const Block& block) {
 }
 
 void check_like_reference(const Block& block) {
-    CHECK(test_alone(block) == test::reference_fips(block, {}).verdict());
+    const test::ReferenceFips reference = test::reference_fips(block, {});
+    CHECK(test_alone(block) == reference.verdict());
+    const Fips140_2::Figures figures = Fips140_2().measure(block);
+    CHECK(figures.ones == reference.ones);
+    CHECK(figures.poker_squares == reference.poker_squares);
+    CHECK(figures.runs == reference.runs);
 }
 
 // The nth uniform block that passes all tests, by the reference.

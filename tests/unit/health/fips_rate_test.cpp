@@ -34,6 +34,9 @@ TEST_CASE("FIPS 140-2 by rate: three failures in a row are too many, two are not
     add(rate, true, 2);
     CHECK_FALSE(rate.exceeded());
     add(rate, false);
+    add(rate, true);
+    CHECK_FALSE(rate.too_many_in_a_row());
+    rate.restart();
     add(rate, true, 2);
     CHECK_FALSE(rate.exceeded());
     add(rate, true);

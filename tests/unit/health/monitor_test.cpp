@@ -50,7 +50,7 @@ Bytes good_block(unsigned n) {
 Bytes bad_block(unsigned n) {
     Bytes block = good_block(n);
     for (Byte& byte : block) {
-        byte |= 0x10; // every nibble pair loses a bit: monobit, poker and runs fail, 128 values are left
+        byte |= 0x10; // one bit of eight is stuck: monobit, poker and runs fail, and 128 values are left
     }
     REQUIRE_FALSE(Fips140_2().test(ByteView(block).first<block_size>()).passed());
     return block;
@@ -240,6 +240,39 @@ TEST_CASE(
     CHECK(monitor.counters().bytes_discarded == 1005);
     second[0] = 0x5a; // would be the sixth in a row
     CHECK(feed_all(monitor, second, 5000) == second);
+}
+
+TEST_CASE("restart forgets what each test remembered of the samples before") {
+    SUBCASE("the last word of the block before") {
+        Monitor monitor(Settings{});
+        const Bytes first = good_block(1);
+        Bytes second = good_block(2);
+        std::copy_n(first.end() - 4, 4, second.begin());
+        feed_all(monitor, first, 5000);
+        monitor.restart();
+        CHECK(feed_all(monitor, second, 5000) == second);
+    }
+    SUBCASE("the window of the proportion test") {
+        Bytes in = good_block(1);
+        for (unsigned i = 0; i < 22; ++i) { // the cut-off at 7 bits
+            in[20 * i] = 7;
+        }
+        Monitor monitor(raw);
+        feed_all(monitor, ByteView(in).first(1 + 20 * 10), 5000); // 11 of them
+        monitor.restart();
+        feed_all(monitor, ByteView(in).subspan(1 + 20 * 10), 5000);
+        CHECK(monitor.state() == State::starting);
+    }
+    SUBCASE("the blocks that failed") {
+        Monitor monitor(Settings{});
+        feed_all(monitor, good_block(1), 5000);
+        for (unsigned i = 0; i < 4; ++i) {
+            feed_all(monitor, stream({bad_block(2), good_block(3)}), 5000);
+        }
+        monitor.restart();
+        feed_all(monitor, stream({good_block(1), bad_block(2)}), 5000);
+        CHECK(monitor.state() == State::healthy);
+    }
 }
 
 TEST_CASE("the first reason of a failure stays, later ones are counted") {

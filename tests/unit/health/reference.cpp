@@ -26,9 +26,9 @@ ReferenceFips reference_fips(std::span<const Byte, health::block_size> block,
         f[static_cast<std::size_t>(8 * bits[i] + 4 * bits[i + 1] + 2 * bits[i + 2] + bits[i + 3])] += 1;
     }
     for (const double times : f) {
-        result.poker += times * times;
+        result.poker_squares += times * times;
     }
-    result.poker = result.poker * 16 / 5000 - 5000;
+    result.poker = result.poker_squares * 16 / 5000 - 5000;
 
     // Runs: maximal sequences of equal bits, of ones and of zeros; the long run test looks at the longest.
     for (std::size_t i = 0; i < 20000;) {

@@ -11,7 +11,7 @@ namespace ekey::test {
 
 struct ReferenceFips {
     unsigned ones = 0;
-    double poker = 0;
+    double poker_squares = 0, poker = 0;           // the sum of f(i)^2, and X
     std::array<std::array<unsigned, 6>, 2> runs{}; // [bit][length - 1], the last for six and more
     unsigned longest_run = 0;
     bool equal_words = false;
