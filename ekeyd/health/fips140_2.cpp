@@ -113,7 +113,7 @@ bool has_long_run(std::span<const Byte, block_size> block) {
 }
 
 std::uint32_t word_at(const Byte* from) {
-    std::uint32_t word; // only compared with its like: the order of its bytes does not matter
+    std::uint32_t word = 0; // only compared with its like: the order of its bytes does not matter
     std::memcpy(&word, from, sizeof word);
     return word;
 }
@@ -180,7 +180,7 @@ void Fips140_2::add_joints(RunCounts& runs) const {
         std::array<std::uint16_t, 16> joined{}; // ended inside the second byte, by length - 1
         Counts8 changed{}; // of the other bit, ended inside the second byte, by length - 1
         for (unsigned length = 1; length <= 8; ++length) {
-            const std::uint16_t* row = &joints_[classes * (8 * bit + length - 1)];
+            const std::uint16_t* row = joints_.data() + std::size_t{classes} * (8 * bit + length - 1);
             const Counts8 other_bit = load<Counts8>(row + (bit == 0 ? 8 : 0));
             changed += other_bit & no_whole_byte;
             add(runs, bit, length, sum(other_bit));

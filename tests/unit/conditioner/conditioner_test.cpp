@@ -92,7 +92,8 @@ TEST_CASE("several sources share an output, each with its own credit") {
 }
 
 TEST_CASE("promise 2: 512 bits go out only for 576 bits or more of assessed input, whatever the claim") {
-    for (double claim = 1.0 / 128; claim <= 8; claim += 1.0 / 128) {
+    for (unsigned parts = 1; parts <= 8 * 128; ++parts) {
+        const double claim = parts / 128.0;
         CAPTURE(claim);
         Conditioner conditioner;
         const std::vector<Byte> one(1);
@@ -169,7 +170,7 @@ TEST_CASE("promise 6: after an output the state holds neither the input nor the 
     const std::vector<Byte> in = counting(100, 172);
     const auto holds = [&](ByteView what) {
         const ByteView memory{reinterpret_cast<const Byte*>(conditioner.get()), sizeof *conditioner};
-        return !std::ranges::search(memory, what).empty();
+        return std::search(memory.begin(), memory.end(), what.begin(), what.end()) != memory.end();
     };
     conditioner->add(0, in, 8.0);
     CHECK(holds(ByteView(in).first(16)));

@@ -42,7 +42,8 @@ TEST_CASE("a binomial quantile that can be checked by hand") {
 
 TEST_CASE("fractions of a bit: cut-offs fall as the claim rises, and stay within the window") {
     unsigned rct = std::numeric_limits<unsigned>::max(), apt = rct;
-    for (double h = min_entropy_floor; h <= 8; h += 1.0 / 64) {
+    for (unsigned parts = 8; parts <= 8 * 64; ++parts) {
+        const double h = parts / 64.0;
         CAPTURE(h);
         const unsigned next_rct = repetition_cutoff(h), next_apt = proportion_cutoff(512, h);
         CHECK(next_rct <= rct);

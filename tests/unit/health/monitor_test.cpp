@@ -255,7 +255,7 @@ TEST_CASE("restart forgets what each test remembered of the samples before") {
     SUBCASE("the window of the proportion test") {
         Bytes in = good_block(1);
         for (unsigned i = 0; i < 22; ++i) { // the cut-off at 7 bits
-            in[20 * i] = 7;
+            in[std::size_t{20} * i] = 7;
         }
         Monitor monitor(raw);
         feed_all(monitor, ByteView(in).first(1 + 20 * 10), 5000); // 11 of them
@@ -350,7 +350,7 @@ TEST_CASE("an empty feed changes nothing") {
 TEST_CASE("promise 6: the block is wiped when it was released, when it was discarded, and at the end") {
     const auto holds = [](const Monitor& monitor, ByteView what) {
         const ByteView memory{reinterpret_cast<const Byte*>(&monitor), sizeof monitor};
-        return !std::ranges::search(memory, what).empty();
+        return std::search(memory.begin(), memory.end(), what.begin(), what.end()) != memory.end();
     };
     const Bytes first = good_block(1), second = good_block(2);
     const auto monitor = make_locked<Monitor>(Settings{});

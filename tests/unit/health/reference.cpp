@@ -7,23 +7,23 @@ namespace ekey::test {
 
 ReferenceFips reference_fips(std::span<const Byte, health::block_size> block,
                              std::optional<std::array<Byte, 4>> before) {
-    std::vector<int> bits;
+    std::vector<unsigned> bits;
     for (const Byte byte : block) {
         for (int i = 7; i >= 0; --i) {
-            bits.push_back((byte >> i) & 1);
+            bits.push_back((byte >> i) & 1U);
         }
     }
     ReferenceFips result;
 
     // Monobit: the number of ones.
-    for (const int bit : bits) {
+    for (const unsigned bit : bits) {
         result.ones += bit == 1;
     }
 
     // Poker: 5,000 contiguous 4-bit segments; X = 16/5000 * sum of f(i)^2 - 5000.
     std::array<double, 16> f{};
     for (std::size_t i = 0; i < 20000; i += 4) {
-        f[static_cast<std::size_t>(8 * bits[i] + 4 * bits[i + 1] + 2 * bits[i + 2] + bits[i + 3])] += 1;
+        f[8 * bits[i] + 4 * bits[i + 1] + 2 * bits[i + 2] + bits[i + 3]] += 1;
     }
     for (const double times : f) {
         result.poker_squares += times * times;
@@ -37,7 +37,7 @@ ReferenceFips reference_fips(std::span<const Byte, health::block_size> block,
             ++end;
         }
         const auto length = static_cast<unsigned>(end - i);
-        ++result.runs[static_cast<std::size_t>(bits[i])][std::min(length, 6U) - 1];
+        ++result.runs[bits[i]][std::min(length, 6U) - 1];
         result.longest_run = std::max(result.longest_run, length);
         i = end;
     }

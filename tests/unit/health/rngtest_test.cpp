@@ -99,7 +99,7 @@ TEST_CASE("rngtest and we agree on uniform samples with runs of 20 to 30 bits an
                 static_cast<Byte>(choice[3] % 2 != 0 ? samples[bit / 8] | mask : samples[bit / 8] & ~mask);
         }
         if (choice[4] % 3 == 0) { // the first word of some blocks repeats the last of the block before
-            const std::size_t word = begin + 4 * (choice[5] % 5 == 0 ? 0 : choice[5] % 4 * 200U);
+            const std::size_t word = begin + (choice[5] % 5 == 0 ? 0 : choice[5] % 4 * std::size_t{800});
             std::copy_n(samples.begin() + static_cast<std::ptrdiff_t>(word) - 4, 4,
                         samples.begin() + static_cast<std::ptrdiff_t>(word));
         }
