@@ -1,0 +1,231 @@
+#include "servers.h"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+#include <optional>
+#include <stdexcept>
+#include <system_error>
+
+#include <sched.h>
+#include <sodium/crypto_stream_chacha20.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "ekeyd/conditioner/conditioner.h"
+#include "ekeyd/config/address.h"
+#include "ekeyd/health/monitor.h"
+#include "ekeyd/listeners/listener.h"
+#include "ekeyd/runtime/tcp_socket.h"
+#include "ekeyd/runtime/unix_socket.h"
+#include "load.h"
+
+namespace ekey::bench {
+
+namespace {
+
+void report(const Fd& to, const std::string& address) {
+    if (write(to.get(), address.data(), address.size()) < 0) {
+        throw std::runtime_error("cannot report an address");
+    }
+}
+
+// --- the floor
+
+[[noreturn]] void run_floor(const std::string& address, Fd ready) {
+    std::optional<UnixListener> unix_socket;
+    std::vector<Fd> tcp_sockets;
+    int listening = -1;
+    if (address.starts_with("unix:")) {
+        unix_socket.emplace(UnixListener::open({address.substr(5), 0600, "", "", 4096}).value());
+        listening = unix_socket->fd();
+        report(ready, address);
+    } else {
+        tcp_sockets = listen_tcp("127.0.0.1", 0).value();
+        listening = tcp_sockets.front().get();
+        report(ready, "tcp:" + bound_host_port(listening));
+    }
+    ready.reset();
+
+    static const std::array<char, read_size> answer{};
+    const Fd epoll(epoll_create1(0));
+    const auto add = [&](int fd) {
+        epoll_event event{};
+        event.events = EPOLLIN;
+        event.data.fd = fd;
+        epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event);
+    };
+    add(listening);
+    std::vector<epoll_event> events(1024);
+    for (;;) {
+        const int count = epoll_wait(epoll.get(), events.data(), static_cast<int>(events.size()), -1);
+        for (int i = 0; i < count; ++i) {
+            const int fd = events[static_cast<std::size_t>(i)].data.fd;
+            if (fd == listening) {
+                const int client = accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+                if (client >= 0) {
+                    add(client);
+                }
+                continue;
+            }
+            char in[64];
+            if (read(fd, in, sizeof in) <= 0 || write(fd, answer.data(), answer.size()) < 0) {
+                close(fd);
+            }
+        }
+    }
+}
+
+// --- ekeyd's own parts
+
+// A perfect source that is never exhausted, and costs what a stream cipher costs.
+class Stream {
+  public:
+    void fill(ByteSpan out) {
+        static const std::array<Byte, crypto_stream_chacha20_NONCEBYTES> nonce{};
+        static const std::array<Byte, crypto_stream_chacha20_KEYBYTES> key{1};
+        std::fill(out.begin(), out.end(), Byte{0});
+        crypto_stream_chacha20_xor_ic(out.data(), out.data(), out.size(), nonce.data(), block_, key.data());
+        block_ += (out.size() + 63) / 64;
+    }
+
+  private:
+    std::uint64_t block_ = 0;
+};
+
+class Chain {
+  public:
+    Chain(Pool& pool, bool tested) : pool_(pool), tested_(tested) {
+        fill();
+        pool_.on_low(pool_.capacity() * 3 / 4, [this] { fill(); });
+    }
+
+  private:
+    void fill() {
+        while (pool_.room() >= samples_.size()) {
+            stream_.fill(samples_.span());
+            if (!tested_) {
+                pool_.put(samples_.span());
+                continue;
+            }
+            for (ByteView rest = samples_.span(); !rest.empty();) {
+                ByteView released;
+                rest = rest.subspan(monitor_->feed(rest, released));
+                condition(released);
+                if (monitor_->state() == health::State::failed) { // a perfect source fails now and then, too
+                    monitor_->restart();
+                }
+            }
+        }
+    }
+    void condition(ByteView released) {
+        while (!released.empty()) {
+            released = released.subspan(conditioner_->add(0, released, 7.0));
+            if (conditioner_->ready()) {
+                SecretArray<Conditioner::output_size> out;
+                conditioner_->extract(out.span());
+                pool_.put(out.span());
+            }
+        }
+    }
+
+    Pool& pool_;
+    bool tested_;
+    Stream stream_;
+    SecretBytes samples_{2500};
+    Locked<health::Monitor> monitor_ = make_locked<health::Monitor>(health::Settings{7.0, true});
+    Locked<Conditioner> conditioner_ = make_locked<Conditioner>();
+};
+
+[[noreturn]] void run_ours(Kind kind, const std::string& address, Fd ready) {
+    Loop loop;
+    Pool pool(65536);
+    Chain chain(pool, kind == Kind::chain);
+    const auto listener = make_listener(loop, pool, config::parse_address(address).value()).value();
+    report(ready, listener->bound_address());
+    ready.reset();
+    loop.run();
+    std::_Exit(0);
+}
+
+} // namespace
+
+const char* name(Kind kind) {
+    switch (kind) {
+    case Kind::floor: return "bare epoll loop";
+    case Kind::listener: return "listener";
+    case Kind::chain: return "whole chain";
+    }
+    return "";
+}
+
+void pin_to_core(unsigned core) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(core, &set);
+    sched_setaffinity(0, sizeof set, &set);
+}
+
+Server::Server(Kind kind, const std::string& address) {
+    int ends[2];
+    if (pipe(ends) != 0) {
+        throw std::system_error(errno, std::system_category(), "pipe");
+    }
+    Fd ready(ends[0]), report_to(ends[1]);
+    process_ = fork();
+    if (process_ == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ready.reset();
+        pin_to_core(0);
+        try {
+            if (kind == Kind::floor) {
+                run_floor(address, std::move(report_to));
+            }
+            run_ours(kind, address, std::move(report_to));
+        } catch (const std::exception& error) {
+            fprintf(stderr, "%s: %s\n", name(kind), error.what());
+            std::_Exit(1);
+        }
+    }
+    report_to.reset();
+    char text[256];
+    const ssize_t got = process_ < 0 ? 0 : read(ready.get(), text, sizeof text);
+    if (got <= 0) {
+        throw std::runtime_error(std::string("the server did not start: ") + name(kind));
+    }
+    address_.assign(text, static_cast<std::size_t>(got));
+}
+
+Server::~Server() {
+    if (process_ > 0) {
+        kill(process_, SIGKILL);
+        waitpid(process_, nullptr, 0);
+    }
+}
+
+double Server::cpu_seconds() const {
+    clockid_t clock{};
+    timespec used{};
+    if (clock_getcpuclockid(process_, &clock) != 0 || clock_gettime(clock, &used) != 0) {
+        return 0;
+    }
+    return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) * 1e-9;
+}
+
+double Server::resident_kb() const {
+    std::ifstream status("/proc/" + std::to_string(process_) + "/status");
+    for (std::string word; status >> word;) {
+        if (word == "VmRSS:") {
+            double kb = 0;
+            status >> kb;
+            return kb;
+        }
+    }
+    return 0;
+}
+
+} // namespace ekey::bench
