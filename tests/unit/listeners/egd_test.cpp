@@ -1,10 +1,13 @@
 // What a client of an EGD listener sees.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "ekeyd/listeners/client_table.h"
 #include "fixture.h"
 
 using namespace ekey;
@@ -82,6 +85,37 @@ TEST_CASE("egd listener: pipelined answers come in order and in one piece") {
     }
 }
 
+TEST_CASE("egd listener: each answer is one write, and pipelined ones share it") {
+    Fixture f("unix");
+    f.feed(4000);
+    int pair[2]; // a socket that keeps the bounds of each write
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair) == 0);
+    ClientTable table(f.loop, f.pool, "test:", 10);
+    table.admit(Fd(pair[0]));
+    const Fd peer(pair[1]);
+    const auto ask = [&](const std::string& requests, std::vector<std::size_t> sizes) {
+        REQUIRE(write(peer.get(), requests.data(), requests.size()) == static_cast<ssize_t>(requests.size()));
+        f.settle();
+        char answer[4096];
+        for (const std::size_t size : sizes) {
+            CHECK(recv(peer.get(), answer, sizeof answer, 0) == static_cast<ssize_t>(size));
+        }
+        CHECK(recv(peer.get(), answer, sizeof answer, 0) == -1);
+    };
+    ask("\x01\x14", {21}); // Postfix's tlsmgr
+    ask("\x01\xff", {256});
+    ask("\x02\xff", {255});
+    ask("\x02\x80\x02\x80\x02\x80\x02\x80", {512});
+    ask("\x00\x01\x10\x02\x20"s, {4 + 17 + 32});
+    ask("\x02\xff\x02\xff\x02\xff\x02\xff\x02\xff\x02\xff\x02\xff\x02\xff\x02\xff\x02\xff",
+        {8 * 255, 2 * 255});
+    f.feed(f.pool.room());
+    ask("\x01", {});
+    ask("\xff", {256});
+    const ByteView sent = table.batch().memory.span(); // promise 6: nothing that was served stays behind
+    CHECK(std::all_of(sent.begin(), sent.end(), [](Byte byte) { return byte == 0; }));
+}
+
 TEST_CASE("promise 3: an empty pool makes a blocking read wait and answers the others honestly") {
     for (const std::string kind : {"unix", "tcp"}) {
         Fixture f(kind);
@@ -147,20 +181,22 @@ TEST_CASE("egd listener: requests behind one that waits are bounded, and none is
 TEST_CASE("promise 7: neither a non-blocking nor a fresh blocking read overtakes those who wait") {
     Fixture f("unix");
     f.feed(50);
-    Peer first(f), second(f), third(f);
-    first.send("\x02\x64");
+    Peer first(f), second(f), third(f), fourth(f);
+    first.send("\x02\x40");
     f.settle();
     CHECK(f.counters().waiting == 1);
     second.send("\x01\x10\x00"s);
     CHECK(second.read(5) == std::string(5, '\0')); // nothing is spare
-    third.send("\x02\x64");
-    f.settle();
-    CHECK(f.counters().waiting == 2);
-    f.feed(50);
-    CHECK(first.read_once() == stream(0, 100));
+    third.send("\x02\x40");
+    fourth.send("\x02\x20"); // 50 are held, and still
+    CHECK(fourth.nothing_to_read());
+    CHECK(f.counters().waiting == 3);
+    f.feed(46); // 96: 32 bytes are due before 64, and equal requests in the order of their coming
+    CHECK(fourth.read_once() == stream(0, 32));
+    CHECK(first.read_once() == stream(32, 64));
     CHECK(third.nothing_to_read());
-    f.feed(100);
-    CHECK(third.read_once() == stream(100, 100));
+    f.feed(64);
+    CHECK(third.read_once() == stream(96, 64));
 }
 
 TEST_CASE("promise 7: waiting clients of all sizes share what comes") {
