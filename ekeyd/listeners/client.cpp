@@ -13,7 +13,7 @@
 namespace ekey {
 
 Client::Client(ClientTable& table, Loop& loop, Fd socket, std::uint32_t index)
-    : table_(table), watcher_(loop), socket_(std::move(socket)), index_(index) {
+    : table_(table), socket_(std::move(socket)), watcher_(loop), index_(index) {
     watcher_.bind<&Client::on_ready>(this);
     watcher_.watch(socket_.get(), IoWatcher::readable);
 }

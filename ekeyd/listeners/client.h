@@ -62,8 +62,8 @@ class Client final : public Taker {
     void watch();
 
     ClientTable& table_;
-    IoWatcher watcher_;
     Fd socket_;
+    IoWatcher watcher_; // after socket_: it stops before that is closed
     std::uint32_t index_;
     Unsent::Slot unsent_ = 0; // in State::stalled
     State state_ = State::reading;

@@ -31,6 +31,9 @@ class Listener {
     virtual Counters counters() const = 0;
 };
 
+// Says what is wrong with the text of an address, before anything is opened.
+Result<void> check_listener(const config::Address& address);
+
 // Binds and listens, or says why not (in use, not permitted, bad parameter). Loop and pool must outlive the
 // listener. A host name is looked up here, and waited for. Throws when no memory can be locked.
 //

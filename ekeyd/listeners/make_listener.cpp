@@ -8,82 +8,103 @@ namespace {
 // A guard against exhaustion, well above what one key can feed; ten thousand clients cost some 3 MB here.
 constexpr std::uint64_t default_max_clients = 16384, highest_max_clients = 1'000'000;
 
-Result<std::size_t> max_clients(const config::Address& address) {
-    const std::string* text = address.find("max-clients");
-    if (text == nullptr) {
-        return default_max_clients;
-    }
-    return config::parse_number("max-clients", *text, 1, highest_max_clients);
-}
+struct Options {
+    std::size_t max_clients = default_max_clients;
+    std::optional<UnixListener::Options> unix_socket;
+    config::HostPort tcp; // when it is no Unix socket
+};
 
-Result<void> check_output(const config::Address& address) {
+Result<void> read_common(const config::Address& address, Options& options) {
+    if (const std::string* text = address.find("max-clients")) {
+        const auto number = config::parse_number("max-clients", *text, 1, highest_max_clients);
+        if (!number) {
+            return tl::unexpected(number.error());
+        }
+        options.max_clients = *number;
+    }
     const std::string* output = address.find("output");
-    if (output == nullptr || *output == "full-entropy") {
-        return {};
+    if (output != nullptr && *output != "full-entropy") {
+        return fail("output is \"" + *output + "\": this build serves full-entropy only");
     }
-    return fail("output is \"" + *output + "\": this build serves full-entropy only");
+    return {};
 }
 
-Result<std::unique_ptr<Listener>> listen_unix(Loop& loop, Pool& pool, const config::Address& address,
-                                              std::size_t clients) {
-    UnixListener::Options options;
-    options.path = address.rest;
-    options.backlog = 65535; // the kernel cuts it to net.core.somaxconn
+Result<void> read_unix(const config::Address& address, Options& options) {
+    if (auto known = config::check_parameters(address, {"mode", "user", "group", "max-clients", "output"});
+        !known) {
+        return known;
+    }
+    UnixListener::Options& socket = options.unix_socket.emplace();
+    socket.path = address.rest;
+    socket.backlog = 65535; // the kernel cuts it to net.core.somaxconn
     if (const std::string* text = address.find("mode")) {
         const auto mode = config::parse_mode(*text);
         if (!mode) {
             return tl::unexpected(mode.error());
         }
-        options.mode = *mode;
+        socket.mode = *mode;
     }
     if (const std::string* user = address.find("user")) {
-        options.user = *user;
+        socket.user = *user;
     }
     if (const std::string* group = address.find("group")) {
-        options.group = *group;
+        socket.group = *group;
     }
-    auto socket = UnixListener::open(options);
-    if (!socket) {
-        return tl::unexpected(socket.error());
-    }
-    return std::make_unique<EgdListener>(loop, pool, address, clients, std::move(*socket));
+    return read_common(address, options);
 }
 
-Result<std::unique_ptr<Listener>> listen_on_tcp(Loop& loop, Pool& pool, const config::Address& address,
-                                                std::size_t clients) {
-    const auto where = config::parse_host_port(address.rest);
+Result<void> read_tcp(const config::Address& address, Options& options) {
+    if (auto known = config::check_parameters(address, {"max-clients", "output"}); !known) {
+        return known;
+    }
+    auto where = config::parse_host_port(address.rest);
     if (!where) {
         return tl::unexpected(where.error());
     }
-    auto sockets = listen_tcp(where->host, where->port);
-    if (!sockets) {
-        return tl::unexpected(sockets.error());
+    options.tcp = std::move(*where);
+    return read_common(address, options);
+}
+
+Result<Options> read_options(const config::Address& address) {
+    Options options;
+    Result<void> read;
+    if (address.kind == "unix") {
+        read = read_unix(address, options);
+    } else if (address.kind == "tcp") {
+        read = read_tcp(address, options);
+    } else {
+        read = fail("listen has no kind \"" + address.kind + "\": it takes unix and tcp");
     }
-    return std::make_unique<EgdListener>(loop, pool, address, clients, std::move(*sockets));
+    if (!read) {
+        return tl::unexpected(read.error());
+    }
+    return options;
 }
 
 } // namespace
 
+Result<void> check_listener(const config::Address& address) {
+    const auto options = read_options(address);
+    return options ? Result<void>() : tl::unexpected(options.error());
+}
+
 Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address) {
-    const bool is_unix = address.kind == "unix";
-    if (!is_unix && address.kind != "tcp") {
-        return fail("listen has no kind \"" + address.kind + "\": it takes unix and tcp");
+    const auto options = read_options(address);
+    if (!options) {
+        return tl::unexpected(options.error());
     }
-    const auto known =
-        is_unix ? config::check_parameters(address, {"mode", "user", "group", "max-clients", "output"})
-                : config::check_parameters(address, {"max-clients", "output"});
-    if (!known) {
-        return tl::unexpected(known.error());
+    if (options->unix_socket) {
+        auto socket = UnixListener::open(*options->unix_socket);
+        if (!socket) {
+            return tl::unexpected(socket.error());
+        }
+        return std::make_unique<EgdListener>(loop, pool, address, options->max_clients, std::move(*socket));
     }
-    const auto clients = max_clients(address);
-    if (!clients) {
-        return tl::unexpected(clients.error());
+    auto sockets = listen_tcp(options->tcp.host, options->tcp.port);
+    if (!sockets) {
+        return tl::unexpected(sockets.error());
     }
-    if (auto output = check_output(address); !output) {
-        return tl::unexpected(output.error());
-    }
-    return is_unix ? listen_unix(loop, pool, address, *clients)
-                   : listen_on_tcp(loop, pool, address, *clients);
+    return std::make_unique<EgdListener>(loop, pool, address, options->max_clients, std::move(*sockets));
 }
 
 } // namespace ekey

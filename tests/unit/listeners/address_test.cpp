@@ -44,6 +44,17 @@ TEST_CASE("listener: an address that cannot be meant is refused in a sentence") 
     CHECK_FALSE(std::filesystem::exists(f.folder + "/x.sock")); // nothing half-started stays
 }
 
+TEST_CASE("listener: an address can be checked without opening anything") {
+    const auto check = [](const char* text) {
+        const auto checked = check_listener(config::parse_address(text).value());
+        return checked ? "" : checked.error().what;
+    };
+    CHECK(check("unix:/nowhere/at/all.sock,mode=0660,group=nobody-knows") == "");
+    CHECK(check("tcp:192.0.2.1:8888,max-clients=10") == "");
+    CHECK(says(check("unix:/x,mode=rw"), "octal"));
+    CHECK(says(check("tcp:127.0.0.1:8888,max-client=10"), "did you mean max-clients?"));
+}
+
 TEST_CASE("listener: a port in use is refused; the port that the kernel chose is told") {
     Fixture f("tcp");
     CHECK(f.listener->address() == "tcp:127.0.0.1:0");
