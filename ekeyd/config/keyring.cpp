@@ -66,15 +66,15 @@ Result<Text> read_all(int fd, const std::string& path) {
     return text;
 }
 
-Result<void> write_all(int fd, std::string_view text) {
+bool write_all(int fd, std::string_view text) {
     while (!text.empty()) {
         const ssize_t written = ::write(fd, text.data(), text.size());
         if (written < 0 && errno != EINTR) {
-            return fail(system_error());
+            return false;
         }
         text.remove_prefix(written > 0 ? static_cast<std::size_t>(written) : 0);
     }
-    return {};
+    return true;
 }
 
 // Cuts the next line, with its line end, off the front of `text`.
@@ -105,6 +105,7 @@ struct Line {
     LongTermKey key;
 };
 
+// What follows the key is left alone, as 1.1.5 does.
 Result<Line> parse_line(std::string_view line) {
     const auto serial = entropykey::parse_serial(next_word(line));
     if (!serial) {
@@ -113,9 +114,6 @@ Result<Line> parse_line(std::string_view line) {
     const auto key = entropykey::parse_long_term_key(next_word(line));
     if (!key) {
         return tl::unexpected(key.error());
-    }
-    if (!is_comment_or_empty(line)) {
-        return fail("something follows the key");
     }
     return Line{*serial, *key};
 }
@@ -180,25 +178,69 @@ class TemporaryFile {
     bool placed_ = false;
 };
 
-Result<void> replace_file(const std::string& path, std::string_view text,
-                          const std::optional<struct stat>& old) {
-    const auto failed = [&](const std::string& why) {
-        return fail("keyring " + path + " cannot be written: " + why);
-    };
-    TemporaryFile temporary(path);
+// Where an update takes place, locked against another one.
+struct Place {
+    std::string path; // as it was given
+    std::string file; // what it leads to
+    Fd folder;
+};
+
+tl::unexpected<Error> cannot_write(const Place& place) {
+    return fail("keyring " + place.path + " cannot be written: " + system_error());
+}
+
+Result<Place> open_place(const std::string& path) {
+    // A keyring that is a symbolic link stays one: the file that it leads to is replaced.
+    std::error_code error;
+    std::filesystem::path file = std::filesystem::canonical(path, error);
+    if (error) {
+        file = std::filesystem::absolute(path);
+    }
+    Place place{path, file.string(), Fd()};
+    const std::string folder = file.parent_path().string();
+    place.folder.reset(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!place.folder || ::flock(place.folder.get(), LOCK_EX) != 0) {
+        return fail("keyring " + path + " cannot be written: folder " + folder + ": " + system_error());
+    }
+    return place;
+}
+
+struct Old {
+    Text text{0};
+    std::optional<struct stat> status; // none: there is no file yet
+};
+
+Result<Old> read_old(const Place& place) {
+    Old old;
+    const Fd file(::open(place.file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (!file && errno == ENOENT) {
+        return old;
+    }
+    if (!file) {
+        return fail("keyring " + place.path + " cannot be read: " + system_error());
+    }
+    auto text = read_all(file.get(), place.path);
+    if (!text) {
+        return tl::unexpected(text.error());
+    }
+    old.text = std::move(*text);
+    old.status.emplace();
+    ::fstat(file.get(), &*old.status);
+    return old;
+}
+
+Result<void> replace_file(const Place& place, std::string_view text, const std::optional<struct stat>& old) {
+    TemporaryFile temporary(place.file);
     if (temporary.fd() < 0) {
-        return failed(system_error());
+        return cannot_write(place);
     }
     // The daemon may run as the file's owner. Who may not give files away keeps this one: better owned by
     // another than not written.
     if (old && ::fchown(temporary.fd(), old->st_uid, old->st_gid) != 0 && errno != EPERM) {
-        return failed(system_error());
+        return cannot_write(place);
     }
-    if (auto written = write_all(temporary.fd(), text); !written) {
-        return failed(written.error().what);
-    }
-    if (::fsync(temporary.fd()) != 0 || !temporary.place(path)) {
-        return failed(system_error());
+    if (!write_all(temporary.fd(), text) || ::fsync(temporary.fd()) != 0 || !temporary.place(place.file)) {
+        return cannot_write(place);
     }
     return {};
 }
@@ -279,36 +321,34 @@ const std::vector<std::string>& Keyring::skipped() const {
 }
 
 Result<void> Keyring::update(const std::string& path, const Serial& serial, const LongTermKey& key) {
-    // A keyring that is a symbolic link stays one: the file that it leads to is replaced.
-    std::error_code none;
-    const std::filesystem::path resolved = std::filesystem::canonical(path, none);
-    const std::filesystem::path target = std::filesystem::absolute(none ? std::filesystem::path(path) : resolved);
-    const Fd folder(::open(target.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    // Two programs that update at once must not undo each other.
-    if (!folder || ::flock(folder.get(), LOCK_EX) != 0) {
-        return fail("keyring " + path + " cannot be written: folder " + target.parent_path().string() + ": " +
-                    system_error());
+    const auto place = open_place(path);
+    if (!place) {
+        return tl::unexpected(place.error());
     }
-    Text old(0);
-    std::optional<struct stat> status;
-    const Fd file(::open(target.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (file) {
-        auto text = read_all(file.get(), path);
-        if (!text) {
-            return tl::unexpected(text.error());
-        }
-        old = std::move(*text);
-        status.emplace();
-        ::fstat(file.get(), &*status);
-    } else if (errno != ENOENT) {
-        return fail("keyring " + path + " cannot be read: " + system_error());
+    const auto old = read_old(*place);
+    if (!old) {
+        return tl::unexpected(old.error());
     }
-    const Text text = with_line(old.view(), serial, key);
-    if (auto replaced = replace_file(target, text.view(), status); !replaced) {
+    const Text text = with_line(old->text.view(), serial, key);
+    if (auto replaced = replace_file(*place, text.view(), old->status); !replaced) {
         return replaced;
     }
-    if (::fsync(folder.get()) != 0) {
+    if (::fsync(place->folder.get()) != 0) {
         return fail("keyring " + path + " is written, but perhaps not yet on the disk: " + system_error());
+    }
+    return {};
+}
+
+Result<void> Keyring::may_update(const std::string& path) {
+    const auto place = open_place(path);
+    if (!place) {
+        return tl::unexpected(place.error());
+    }
+    if (auto old = read_old(*place); !old) {
+        return tl::unexpected(old.error());
+    }
+    if (TemporaryFile(place->file).fd() < 0) {
+        return cannot_write(*place);
     }
     return {};
 }

@@ -1,5 +1,6 @@
 // The keyring: long-term keys by serial number, in the file format of ekeyd 1.1.5.
-// One line a key: SERIAL_BASE64 KEY_BASE64. Lines that do not parse are skipped (and reported), as 1.1.5 does.
+// One line a key: SERIAL_BASE64 KEY_BASE64. Lines that do not parse are skipped (and reported), as 1.1.5
+// does.
 #pragma once
 
 #include <memory>
@@ -19,8 +20,9 @@ class Keyring {
     Keyring(Keyring&&) noexcept;
     Keyring& operator=(Keyring&&) noexcept;
 
-    // Reads a file of at most 1 MiB. Errors: cannot be read, readable by others is only a warning (1.1.5 wrote
-    // such files). Lines that are neither a key, empty nor a # comment are listed in skipped() ("line 3: ...").
+    // Reads a file of at most 1 MiB. Errors: cannot be read, readable by others is only a warning (1.1.5
+    // wrote such files). Lines that are neither a key, empty nor a # comment are listed in skipped() ("line
+    // 3: ...").
     static Result<Keyring> read(const std::string& path);
     static Keyring parse(std::string_view text);
 
@@ -29,10 +31,14 @@ class Keyring {
     std::size_t size() const;
     const std::vector<std::string>& skipped() const;
 
-    // Sets or replaces the one line of `serial` in the file at `path`, keeping every other line as it is: to a
-    // temporary file beside it, fsync, rename, fsync of the folder, mode 0600. Creates the file when missing.
+    // Sets or replaces the one line of `serial` in the file at `path`, keeping every other line as it is: to
+    // a temporary file beside it, fsync, rename, fsync of the folder, mode 0600. Creates the file when
+    // missing. Two updates at once do not undo each other.
     static Result<void> update(const std::string& path, const entropykey::Serial& serial,
                                const entropykey::LongTermKey& key);
+
+    // Whether update() could write there now; changes nothing. For whoever must not fail afterwards.
+    static Result<void> may_update(const std::string& path);
 
   private:
     struct Entries;
