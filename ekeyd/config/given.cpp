@@ -55,22 +55,6 @@ std::string unknown(std::string_view name, bool file) {
     return what + (file ? ": see ekeyd.conf(5)" : ": see ekeyd --help");
 }
 
-Result<void> check_value(std::string_view name, std::string_view value) {
-    const std::string option(name);
-    if (value.empty()) {
-        return fail(option + " has no value");
-    }
-    if (has_control(value)) {
-        return fail(option + ": the value holds a control character");
-    }
-    if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'') &&
-        value.back() == value.front()) {
-        return fail(option + ": a value stands without quotes: write " + option + " = " +
-                    std::string(value.substr(1, value.size() - 2)));
-    }
-    return {};
-}
-
 po::options_description describe(bool file) {
     po::options_description description;
     for (const Option& option : option_table()) {
@@ -127,6 +111,25 @@ std::string explain(const po::error& error) {
 
 } // namespace
 
+Result<void> check_value(std::string_view name, std::string_view value) {
+    const std::string option(name);
+    if (value.empty()) {
+        return fail(option + " has no value");
+    }
+    if (has_control(value)) {
+        return fail(option + ": the value holds a control character");
+    }
+    if (value.find('#') != std::string_view::npos) {
+        return fail(option + ": a value cannot hold #, which begins a comment in the file");
+    }
+    if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'') &&
+        value.back() == value.front()) {
+        return fail(option + ": a value stands without quotes: write " + option + " = " +
+                    std::string(value.substr(1, value.size() - 2)));
+    }
+    return {};
+}
+
 Result<std::vector<Given>> read_command_line(int argc, const char* const* argv) {
     namespace style = po::command_line_style;
     const po::options_description description = describe(false);
@@ -143,12 +146,7 @@ Result<std::vector<Given>> read_command_line(int argc, const char* const* argv) 
             }
             const bool flag = find_option(option.string_key)->value_name.empty();
             const std::string value = flag ? "yes" : std::string(trim(option.value.at(0)));
-            auto checked = check_value("--" + option.string_key, value);
-            if (checked && value.find('#') != std::string::npos) {
-                checked = fail("--" + option.string_key +
-                               ": a value cannot hold #, which begins a comment in the file");
-            }
-            if (!checked) {
+            if (auto checked = check_value("--" + option.string_key, value); !checked) {
                 return fail("command line: " + checked.error().what);
             }
             all.push_back({option.string_key, value, "command line"});
@@ -160,6 +158,9 @@ Result<std::vector<Given>> read_command_line(int argc, const char* const* argv) 
 }
 
 Result<std::vector<Given>> parse_file(std::string_view text, const std::string& name) {
+    if (is_old_form(text)) {
+        return parse_old_form(text, name);
+    }
     const po::options_description description = describe(true);
     std::vector<Given> all;
     unsigned number = 0;
@@ -168,9 +169,6 @@ Result<std::vector<Given>> parse_file(std::string_view text, const std::string& 
         std::string_view line = text.substr(0, end);
         text.remove_prefix(std::min(end + 1, text.size()));
         const std::string where = name + ':' + std::to_string(++number);
-        if (const std::string old = explain_old_form(trim(line)); !old.empty()) {
-            return fail(where + ": " + old);
-        }
         line = trim(line.substr(0, line.find('#')));
         if (line.empty()) {
             continue;

@@ -1,49 +1,176 @@
 #include "ekeyd/config/old_form.h"
 
 #include <algorithm>
+#include <filesystem>
+
+#include "ekeyd/config/address.h"
+#include "ekeyd/config/call.h"
 
 namespace ekey::config {
 
 namespace {
 
-// From ekeyd.conf(5) of 1.1.5, with what each becomes.
-constexpr struct {
-    std::string_view call, now;
-} calls[] = {
-    {"UnixControlSocket", "control = unix:PATH"},
-    {"TCPControlSocket", "control = tcp:127.0.0.1:PORT"},
-    {"Keyring", "keyring = FILE"},
-    {"Daemonise", "foreground = yes or no"},
-    {"SetOutputToKernel", "sink = kernel"},
-    {"SetOutputToFile", "sink = file:PATH"},
-    {"EGDTCPSocket", "listen = tcp:127.0.0.1:PORT"},
-    {"EGDUnixSocket", "listen = unix:PATH,mode=0660,group=NAME"},
-    {"AddEntropyKey", "source = entropykey:PATH"},
-    {"AddEntropyKeys", "source = entropykey:PATH, a line for each key"},
+using Arguments = std::vector<Argument>;
+
+struct Pair {
+    std::string name, value;
+};
+using Meaning = Result<std::vector<Pair>>;
+
+// An address's path or value, with its commas kept.
+std::string kept(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        if (c == ',' || c == '\\') {
+            out += '\\';
+        }
+        out += c;
+    }
+    return out;
+}
+
+std::string text(const Arguments& arguments, std::size_t index) {
+    return index < arguments.size() ? arguments[index].text : std::string();
+}
+
+// ekeyd.conf(5) of 1.1.5 describes each of these.
+Meaning unix_control(const Arguments& a) {
+    return std::vector<Pair>{{"control", "unix:" + kept(text(a, 0))}};
+}
+Meaning tcp_control(const Arguments& a) {
+    return std::vector<Pair>{{"control", "tcp:127.0.0.1:" + kept(text(a, 0))}};
+}
+Meaning keyring(const Arguments& a) {
+    return std::vector<Pair>{{"keyring", text(a, 0)}};
+}
+Meaning daemonise(const Arguments& a) {
+    return std::vector<Pair>{{"foreground", text(a, 0) == "false" ? "yes" : "no"}};
+}
+Meaning to_kernel(const Arguments& a) {
+    const auto bits = parse_number("bits per byte", a.empty() ? "7" : text(a, 0), 0, 8);
+    if (!bits) {
+        return fail(bits.error().what);
+    }
+    return std::vector<Pair>{{"sink", "kernel,credit=" + std::to_string(*bits)}};
+}
+Meaning to_file(const Arguments& a) {
+    return std::vector<Pair>{{"sink", "file:" + kept(text(a, 0))}};
+}
+Meaning egd_tcp(const Arguments& a) {
+    std::string host = a.size() > 1 ? text(a, 1) : "127.0.0.1";
+    if (host.find(':') != std::string::npos) {
+        host = '[' + host + ']';
+    }
+    return std::vector<Pair>{{"listen", "tcp:" + kept(host) + ':' + kept(text(a, 0))}};
+}
+Meaning egd_unix(const Arguments& a) {
+    std::string address = "unix:" + kept(text(a, 0));
+    const char* const names[] = {"", ",mode=", ",user=", ",group="};
+    for (std::size_t i = 1; i < std::min<std::size_t>(a.size(), 4); ++i) {
+        address += text(a, i).empty() ? "" : names[i] + kept(text(a, i)); // "" leaves it as it is
+    }
+    return std::vector<Pair>{{"listen", address}};
+}
+Meaning add_key(const Arguments& a) {
+    const std::string serial = text(a, 1).empty() ? "" : ",serial=" + kept(text(a, 1));
+    return std::vector<Pair>{{"source", "entropykey:" + kept(text(a, 0)) + serial}};
+}
+Meaning add_keys(const Arguments& a) {
+    std::error_code error;
+    std::vector<Pair> all;
+    for (auto entry = std::filesystem::directory_iterator(text(a, 0), error);
+         !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+        all.push_back({"source", "entropykey:" + kept(entry->path().string())});
+    }
+    std::sort(all.begin(), all.end(), [](const Pair& x, const Pair& y) { return x.value < y.value; });
+    return all;
+}
+
+struct OldCall {
+    std::string_view name;
+    std::size_t least, most; // arguments
+    Meaning (*meaning)(const Arguments&);
+};
+constexpr OldCall calls[] = {
+    {"UnixControlSocket", 1, 1, unix_control},
+    {"TCPControlSocket", 1, 1, tcp_control},
+    {"Keyring", 1, 1, keyring},
+    {"Daemonise", 0, 1, daemonise},
+    {"SetOutputToKernel", 0, 1, to_kernel},
+    {"SetOutputToFile", 1, 1, to_file},
+    {"EGDTCPSocket", 1, 2, egd_tcp},
+    {"EGDUnixSocket", 1, 4, egd_unix},
+    {"AddEntropyKey", 1, 2, add_key},
+    {"AddEntropyKeys", 1, 1, add_keys},
 };
 
-constexpr std::string_view advice = "this is the form of ekeyd 1.1.5, which this build does not read";
+const OldCall* find_call(std::string_view name) {
+    const auto found =
+        std::find_if(std::begin(calls), std::end(calls), [&](const OldCall& c) { return c.name == name; });
+    return found == std::end(calls) ? nullptr : found;
+}
+
+std::string unknown(const std::string& name) {
+    std::vector<std::string_view> names;
+    for (const OldCall& call : calls) {
+        names.push_back(call.name);
+    }
+    const std::string_view near = nearest(name, names);
+    return "ekeyd 1.1.5 has no " + name + (near.empty() ? "" : ": did you mean " + std::string(near) + "?");
+}
 
 } // namespace
 
-std::string explain_old_form(std::string_view line) {
-    if (line.starts_with("--")) {
-        return std::string(advice) +
-               ": comments begin with # and settings are NAME = VALUE, see ekeyd.conf(5)";
+bool is_old_form(std::string_view file) {
+    while (!file.empty()) {
+        std::string_view line = file.substr(0, file.find('\n'));
+        file.remove_prefix(std::min(line.size() + 1, file.size()));
+        line.remove_prefix(std::min(line.find_first_not_of(" \t\r"), line.size()));
+        if (line.empty() || line.front() == '#') {
+            continue;
+        }
+        const std::string_view name = line.substr(0, line.find_first_of(" \t(\"'["));
+        const std::size_t after = line.find_first_not_of(" \t", name.size());
+        const bool called = after != std::string_view::npos && line.find_first_of("(\"'[", after) == after;
+        return line.starts_with("--") || (called && find_call(name) != nullptr);
     }
-    const std::string_view name = line.substr(0, line.find_first_of(" \t(\"'["));
-    const std::size_t after = line.find_first_not_of(" \t", name.size());
-    if (after == std::string_view::npos ||
-        std::string_view("(\"'[").find(line[after]) == std::string_view::npos) {
-        return {};
+    return false;
+}
+
+Result<std::vector<Given>> parse_old_form(std::string_view file, const std::string& name) {
+    std::vector<Given> all;
+    CallReader reader(file);
+    for (;;) {
+        const auto call = reader.next();
+        if (!call) {
+            return fail(name + ':' + std::to_string(reader.line()) + ": in the form of ekeyd 1.1.5: " +
+                        call.error().what + " (ekeyd 2 reads its calls, not Lua)");
+        }
+        if (!*call) {
+            return all;
+        }
+        const std::string where = name + ':' + std::to_string((*call)->line);
+        const OldCall* known = find_call((*call)->name);
+        if (known == nullptr) {
+            return fail(where + ": " + unknown((*call)->name));
+        }
+        const Arguments& arguments = (*call)->arguments;
+        if (arguments.size() < known->least || arguments.size() > known->most) {
+            return fail(where + ": " + (*call)->name + " takes " + std::to_string(known->least) +
+                        (known->most == known->least ? "" : " to " + std::to_string(known->most)) +
+                        " arguments");
+        }
+        auto meaning = known->meaning(arguments);
+        if (!meaning) {
+            return fail(where + ": " + (*call)->name + ": " + meaning.error().what);
+        }
+        for (Pair& pair : *meaning) {
+            if (auto checked = check_value(pair.name, pair.value); !checked) {
+                return fail(where + ": " + checked.error().what);
+            }
+            all.push_back({std::move(pair.name), std::move(pair.value), where});
+        }
     }
-    const auto known =
-        std::find_if(std::begin(calls), std::end(calls), [&](const auto& c) { return c.call == name; });
-    if (known == std::end(calls)) {
-        return {};
-    }
-    return std::string(advice) + ": in place of " + std::string(name) + " write " + std::string(known->now) +
-           " (see ekeyd.conf(5))";
 }
 
 } // namespace ekey::config

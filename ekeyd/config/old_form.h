@@ -3,11 +3,18 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "ekeyd/config/given.h"
 
 namespace ekey::config {
 
-// When the line (without blanks around it) is of that form: one sentence that says so, and what stands for it
-// in the form that ekeyd reads. Otherwise empty.
-std::string explain_old_form(std::string_view line);
+// Whether the first line that is neither empty nor a # comment begins a call of 1.1.5 or a Lua comment.
+bool is_old_form(std::string_view text);
+
+// What such a file says, as settings of ours. Only calls of 1.1.5's ten functions with constants are
+// understood: errors name the line of any other Lua. AddEntropyKeys gives a source for each entry that its
+// folder has now, as 1.1.5 did; a folder that is not there gives none.
+Result<std::vector<Given>> parse_old_form(std::string_view text, const std::string& name);
 
 } // namespace ekey::config

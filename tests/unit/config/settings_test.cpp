@@ -226,13 +226,66 @@ TEST_CASE("settings: files that cannot be read") {
           "F is longer than 1 MiB: is this ekeyd's configuration?");
 }
 
-TEST_CASE("settings: the file of ekeyd 1.1.5 is recognised") {
-    CHECK(refused(with_file("-- -*- Lua -*-\n")).starts_with("F:1: this is the form of ekeyd 1.1.5"));
-    CHECK(refused(with_file("\nUnixControlSocket \"/var/run/ekeyd.sock\"\n")) ==
-          "F:2: this is the form of ekeyd 1.1.5, which this build does not read: in place of "
-          "UnixControlSocket write "
-          "control = unix:PATH (see ekeyd.conf(5))");
-    CHECK(refused(with_file("SetOutputToKernel(7)\n")).find("sink = kernel") != std::string::npos);
+TEST_CASE("settings: a file of ekeyd 1.1.5 is read as it is") {
+    const auto request = with_file("-- -*- Lua -*-\n"
+                                   "TCPControlSocket \"1234\"\n"
+                                   "UnixControlSocket \"/var/run/ekeyd.sock\"\n"
+                                   "Keyring \"/etc/entropykey/keyring\" --[[ two\n lines ]]\n"
+                                   "Daemonise(false)\n"
+                                   "SetOutputToKernel(7)\n"
+                                   "EGDTCPSocket(8888)\n"
+                                   "EGDTCPSocket(8889, \"::1\")\n"
+                                   "EGDUnixSocket \"/etc/entropy\"\n"
+                                   "EGDUnixSocket(\"/run/a,b\", \"0660\", \"\", \"users\")\n"
+                                   "AddEntropyKey \"/dev/ttyACM0\" AddEntropyKey('/dev/ttyACM1', nil)\n"
+                                   "AddEntropyKeys \"/nonexistent\"\n");
+    REQUIRE(request.has_value());
+    const Settings& s = request->settings;
+    CHECK(values(s.control) == Strings{"tcp:127.0.0.1:1234", "unix:/var/run/ekeyd.sock"});
+    CHECK(s.control[0].where.ends_with(":2"));
+    CHECK(s.keyring.value == "/etc/entropykey/keyring");
+    CHECK(s.foreground);
+    CHECK(values(s.sink) == Strings{"kernel,credit=7"});
+    CHECK(values(s.listen) == Strings{"tcp:127.0.0.1:8888", "tcp:[::1]:8889", "unix:/etc/entropy",
+                                      "unix:/run/a\\,b,mode=0660,group=users"});
+    CHECK(values(s.source) == Strings{"entropykey:/dev/ttyACM0", "entropykey:/dev/ttyACM1"});
+    CHECK(s.source[1].where.ends_with(":12"));
+}
+
+TEST_CASE("settings: a file of ekeyd 1.1.5 that adds a folder of keys") {
+    char folder[] = "/tmp/ekeyd-keys-XXXXXX";
+    REQUIRE(mkdtemp(folder) != nullptr);
+    const std::string path = folder;
+    for (const char* name : {"/b", "/a"}) {
+        REQUIRE(symlink("/dev/null", (path + name).c_str()) == 0);
+    }
+    const auto request = with_file("AddEntropyKeys \"" + path + "\"\n");
+    unlink((path + "/a").c_str());
+    unlink((path + "/b").c_str());
+    rmdir(folder);
+    CHECK(values(request->settings.source) ==
+          Strings{"entropykey:" + path + "/a", "entropykey:" + path + "/b"});
+}
+
+TEST_CASE("settings: what a file of ekeyd 1.1.5 may not hold") {
+    const auto line2 = [](std::string_view line) {
+        return refused(with_file("-- 1\n" + std::string(line) + "\n"));
+    };
+    CHECK(line2("UnixControlSockt \"/a\"") ==
+          "F:2: ekeyd 1.1.5 has no UnixControlSockt: did you mean UnixControlSocket?");
+    CHECK(line2("UnixControlSocket \"a\"") ==
+          "F:2: path \"a\" does not begin with /: the daemon runs in the root folder");
+    CHECK(line2("Keyring(\"/a\", \"/b\")") == "F:2: Keyring takes 1 arguments");
+    CHECK(line2("Keyring \"/a\\nb\"") == "F:2: keyring: the value holds a control character");
+    CHECK(line2("Keyring \"/a#b\"") ==
+          "F:2: keyring: a value cannot hold #, which begins a comment in the file");
+    CHECK(line2("Keyring \"\"") == "F:2: keyring has no value");
+    CHECK(line2("SetOutputToKernel(9)") ==
+          "F:2: SetOutputToKernel: bits per byte is \"9\": expected a whole number from 0 to 8");
+    CHECK(line2("EGDTCPSocket(88888)").find("from 0 to 65535") != std::string::npos);
+    CHECK(line2("for i = 1, 2 do end").find("F:2: ekeyd 1.1.5 has no for") == 0);
+    CHECK(line2("x = 1").starts_with("F:2: "));
+    CHECK(line2("Keyring \"/a").starts_with("F:2: in the form of ekeyd 1.1.5: a string is not closed"));
     CHECK(refused(with_file("Keyring = /x\n")) == "F:1: unknown option \"Keyring\": did you mean keyring?");
 }
 
