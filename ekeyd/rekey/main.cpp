@@ -165,6 +165,9 @@ int main(int argc, char** argv) {
     try {
         init_secrets();
         forbid_core_dumps();
+        // A full disk or a closed pipe is an error to tell about, not the end in the middle of it.
+        std::signal(SIGPIPE, SIG_IGN);
+        std::signal(SIGXFSZ, SIG_IGN);
         auto options = read_options(argc, argv);
         if (!options) {
             complain(options.error().what + " (ekey-rekey --help shows the usage)");
