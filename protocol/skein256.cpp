@@ -1,4 +1,5 @@
 #include "protocol/skein256.h"
+#include "protocol/skein256_pair.h"
 
 #include <algorithm>
 #include <bit>
@@ -10,16 +11,12 @@ namespace ekey {
 namespace {
 
 using Words = std::array<std::uint64_t, 4>;
+using detail::key_parity, detail::rotations;
 
 // Tweak, section 3.4: bit 126 marks the first block of a type, bit 127 the last; the type stands at bit 120.
 constexpr std::uint64_t first_flag = std::uint64_t{1} << 62;
 constexpr std::uint64_t final_flag = std::uint64_t{1} << 63;
 constexpr int type_shift = 56;
-
-// Key schedule parity and rotations of the October 2008 submission (version 1.3 has others).
-constexpr std::uint64_t key_parity = 0x5555555555555555;
-constexpr std::array<std::array<int, 2>, 8> rotations{
-    {{5, 56}, {36, 28}, {13, 46}, {58, 44}, {26, 20}, {53, 35}, {11, 42}, {59, 50}}};
 
 // Configuration string, section 3.5.2: "SHA3", version 1, then the output length in bits and sequential tree
 // info.
@@ -197,6 +194,29 @@ Skein256::Digest Skein256::finish_with(ByteView message) const {
 
 Skein256::Digest Skein256::finish_pad_with(ByteView message) const {
     return to_bytes(chain_with(message));
+}
+
+Skein256::HashAndMac Skein256::finish_both(const Skein256& hash, ByteView message, const Skein256& mac,
+                                           ByteView content) {
+    assert(message.size() <= block_size && content.size() > block_size && content.size() <= 2 * block_size);
+    assert(hash.held_size_ == 0 && mac.held_size_ == 0);
+    if (!detail::can_pair())
+        return {hash.finish_with(message), mac.finish_pad_with(content)};
+
+    Words hash_chain = hash.chain_, mac_chain = mac.chain_;
+    Digest last{};
+    std::memcpy(last.data(), message.data(), message.size());
+    detail::ubi_pair({&hash_chain, hash.position_ + message.size(), hash.flags_ | final_flag, last.data()},
+                     {&mac_chain, mac.position_ + block_size, mac.flags_, content.data()});
+    constexpr Digest counter{}; // as in transform_output
+    content = content.subspan(block_size);
+    last = {};
+    std::memcpy(last.data(), content.data(), content.size());
+    detail::ubi_pair(
+        {&hash_chain, sizeof(std::uint64_t), flags_of(Type::output) | final_flag, counter.data()},
+        {&mac_chain, mac.position_ + block_size + content.size(), (mac.flags_ & ~first_flag) | final_flag,
+         last.data()});
+    return {to_bytes(hash_chain), to_bytes(mac_chain)};
 }
 
 Skein256 entropy_key_state(std::span<const Byte, 12> serial, std::span<const Byte, 32> secret,

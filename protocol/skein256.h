@@ -41,6 +41,14 @@ class Skein256 {
     Digest finish_with(ByteView message) const;
     Digest finish_pad_with(ByteView message) const;
 
+    // hash.finish_with(message) and mac.finish_pad_with(content) together, for a message of at most one block
+    // and a content of more than one and at most two. With AVX2 that costs half of one after the other.
+    struct HashAndMac {
+        Digest hash, mac;
+    };
+    static HashAndMac finish_both(const Skein256& hash, ByteView message, const Skein256& mac,
+                                  ByteView content);
+
   private:
     using Words = std::array<std::uint64_t, 4>;
     Words chain_with(ByteView message) const;

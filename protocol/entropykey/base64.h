@@ -15,7 +15,8 @@ constexpr std::size_t encoded_size(std::size_t bytes) {
     return (bytes + 2) / 3 * 4;
 }
 
-inline constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+inline constexpr std::string_view alphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 inline constexpr Byte foreign = 0xff;
 inline constexpr auto values = [] {
     std::array<Byte, 256> table{};

@@ -16,22 +16,29 @@ static_assert(content_offset + content_size == mac_offset && payload_offset + pa
 FrameMac::FrameMac(const Serial& serial, const SessionKey& key)
     : keyed_(entropy_key_state(serial.bytes, key.span(), "MessageAuthenticationCodeState")) {}
 
+std::array<Byte, mac_size> mac_of(const Skein256::Digest& digest) {
+    return {digest[0], digest[1], digest[2], digest[29], digest[30], digest[31]};
+}
+
+bool carries_mac(FrameView frame, const std::array<Byte, mac_size>& mac) {
+    std::array<Byte, mac_size> sent;
+    if (base64::decode(frame.subspan<mac_offset, mac_text_size>(), sent) != mac_size)
+        return false;
+    std::uint64_t a = 0, b = 0; // one comparison of words takes the same time whatever they hold
+    std::memcpy(&a, sent.data(), mac_size);
+    std::memcpy(&b, mac.data(), mac_size);
+    return a == b;
+}
+
 std::array<Byte, mac_size> FrameMac::compute(std::span<const Byte, content_size> content) const {
     Skein256::Digest digest = keyed_.finish_pad_with(content);
-    const std::array<Byte, mac_size> mac{digest[0], digest[1], digest[2], digest[29], digest[30], digest[31]};
+    const auto mac = mac_of(digest);
     wipe(digest);
     return mac;
 }
 
 bool FrameMac::verify(FrameView frame) const {
-    std::array<Byte, mac_size> sent;
-    if (base64::decode(frame.subspan<mac_offset, mac_text_size>(), sent) != mac_size)
-        return false;
-    const auto computed = compute(frame.subspan<content_offset, content_size>());
-    std::uint64_t a = 0, b = 0; // one comparison of words takes the same time whatever they hold
-    std::memcpy(&a, sent.data(), mac_size);
-    std::memcpy(&b, computed.data(), mac_size);
-    return a == b;
+    return carries_mac(frame, compute(frame.subspan<content_offset, content_size>()));
 }
 
 FrameReader::Step FrameReader::next(ByteView in) {

@@ -29,8 +29,14 @@ class FrameMac {
     bool verify(FrameView frame) const;
 
   private:
+    friend class EntropyPad;
     Skein256 keyed_;
 };
+
+// First and last three bytes: what is sent of a MAC.
+std::array<Byte, mac_size> mac_of(const Skein256::Digest& digest);
+// Whether the frame's MAC is `mac`, in time that does not depend on either's value.
+bool carries_mac(FrameView frame, const std::array<Byte, mac_size>& mac);
 
 // Finds frames in a byte stream and resynchronises: bytes before "* ", short frames and 64 bytes without CR
 // LF at the end are skipped and counted. Its buffer is one frame, because a frame is the most that must be

@@ -115,17 +115,33 @@ std::optional<std::uint16_t> decode_sub_code(Byte first, Byte second) {
 EntropyPad::EntropyPad(const Serial& serial, const SessionKey& key)
     : keyed_(entropy_key_state(serial.bytes, key.span(), "EntropyEncryptionState")) {}
 
+void exclusive_or(std::span<const Byte, block_size> a, std::span<const Byte, block_size> b,
+                  std::span<Byte, block_size> out) {
+    for (std::size_t i = 0; i < block_size; i += sizeof(std::uint64_t)) {
+        std::uint64_t x, y;
+        std::memcpy(&x, &a[i], sizeof x);
+        std::memcpy(&y, &b[i], sizeof y);
+        x ^= y;
+        std::memcpy(&out[i], &x, sizeof x);
+    }
+}
+
 void EntropyPad::apply(std::uint16_t sequence, std::span<const Byte, block_size> in,
                        std::span<Byte, block_size> out) const {
     Skein256::Digest pad = keyed_.finish_with(encode_sub_code(sequence));
-    std::array<std::uint64_t, block_size / 8> sealed, words;
-    std::memcpy(sealed.data(), in.data(), block_size);
-    std::memcpy(words.data(), pad.data(), block_size);
-    for (std::size_t i = 0; i < words.size(); ++i)
-        words[i] ^= sealed[i];
-    std::memcpy(out.data(), words.data(), block_size);
+    exclusive_or(in, pad, out);
     wipe(pad);
-    wipe({reinterpret_cast<Byte*>(words.data()), block_size});
+}
+
+bool EntropyPad::verify_and_make(FrameView frame, const FrameMac& mac,
+                                 std::span<Byte, block_size> pad) const {
+    auto both = Skein256::finish_both(keyed_, frame.subspan<payload_offset, sub_code_size>(), mac.keyed_,
+                                      frame.subspan<content_offset, content_size>());
+    const bool right = carries_mac(frame, mac_of(both.mac));
+    std::memcpy(pad.data(), both.hash.data(), block_size);
+    wipe(both.hash);
+    wipe(both.mac);
+    return right;
 }
 
 namespace {
@@ -159,7 +175,7 @@ std::array<Byte, mac_size> long_term_nonce_mac(const Serial& serial, const Maste
         entropy_key_state(serial.bytes, key.span(), "MessageAuthenticationCodeStateForLongTermReKeying");
     state.update(host_nonce);
     Skein256::Digest digest = state.finish_pad();
-    const std::array<Byte, mac_size> mac{digest[0], digest[1], digest[2], digest[29], digest[30], digest[31]};
+    const auto mac = mac_of(digest);
     wipe(digest);
     return mac;
 }

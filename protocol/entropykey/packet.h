@@ -53,6 +53,9 @@ void encode_text(std::span<Byte, frame_size> out, PacketType type, std::string_v
 std::array<Byte, 2> encode_sub_code(std::uint16_t code);
 std::optional<std::uint16_t> decode_sub_code(Byte first, Byte second);
 
+void exclusive_or(std::span<const Byte, block_size> a, std::span<const Byte, block_size> b,
+                  std::span<Byte, block_size> out);
+
 // The pads of entropy frames under one session key. Holds key material: keep it in locked memory.
 class EntropyPad {
   public:
@@ -60,6 +63,10 @@ class EntropyPad {
     // out = in XOR pad(sequence). Its own inverse.
     void apply(std::uint16_t sequence, std::span<const Byte, block_size> in,
                std::span<Byte, block_size> out) const;
+
+    // Verifies an entropy frame and makes its pad, which takes half the time of one after the other. `pad` is
+    // for use only when the answer is true, and secret.
+    bool verify_and_make(FrameView frame, const FrameMac& mac, std::span<Byte, block_size> pad) const;
 
   private:
     Skein256 keyed_;

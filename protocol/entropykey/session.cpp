@@ -65,7 +65,7 @@ void Session::on_frame(const FrameBytes& frame, Time now) {
         return on_serial_frame(frame, now);
     if (!mac_) // no session: nothing to verify it with
         return;
-    if (!mac_->verify(frame))
+    if (!verify(frame))
         return on_bad_mac(now);
 
     bad_macs_ = 0;
@@ -76,6 +76,13 @@ void Session::on_frame(const FrameBytes& frame, Time now) {
     } else {
         ++counters_.packet_errors;
     }
+}
+
+bool Session::verify(FrameView frame) {
+    if (static_cast<PacketType>(frame[content_offset]) != PacketType::entropy || !pad_)
+        return mac_->verify(frame);
+    plaintext_held_ = true; // wiped before the next frame, whatever becomes of this one
+    return pad_->verify_and_make(frame, *mac_, plaintext_.span());
 }
 
 // Its MAC is made with the zero key that it announces, so it is understood in every state.

@@ -138,6 +138,7 @@ class Session {
 
     // In: session.cpp
     void on_frame(const FrameBytes& frame, Time now);
+    bool verify(FrameView frame); // leaves an entropy frame's pad in plaintext_
     void on_serial_frame(FrameView frame, Time now);
     void on_bad_mac(Time now);
     void on_packet(const Packet& packet, Time now);

@@ -137,8 +137,7 @@ void Session::deliver(Time now) {
     }
     counters_.missed += static_cast<unsigned>(sequence - last_sequence_ - 1);
     last_sequence_ = sequence;
-    pad_->apply(payload_->sub_code, std::span(payload_->bytes).first<block_size>(), plaintext_.span());
-    plaintext_held_ = true;
+    exclusive_or(std::span(payload_->bytes).first<block_size>(), plaintext_.span(), plaintext_.span());
     counters_.entropy_bytes += block_size;
 
     failure_ = no_failure; // entropy after a reset (self_stopped refuses it before): the device has recovered

@@ -81,3 +81,19 @@ TEST_CASE("skein256: a copied state goes on by itself") {
     const auto digest = first.finish();
     CHECK(second.finish() == digest);
 }
+
+TEST_CASE("skein256: two states together answer as each alone") {
+    for (std::size_t size = 0; size <= 32; ++size) {
+        const Skein256 hash(std::vector<Byte>(44, static_cast<Byte>(size)));
+        const Skein256 mac(std::vector<Byte>(44, static_cast<Byte>(200 - size)));
+        const std::vector<Byte> message(size, static_cast<Byte>(7 * size)), content(33 + size % 32, 'c');
+        Skein256 hash_alone = hash, mac_alone = mac;
+        hash_alone.update(message);
+        mac_alone.update(content);
+        const auto both = Skein256::finish_both(hash, message, mac, content);
+        CHECK(both.hash == hash_alone.finish());
+        CHECK(both.mac == mac_alone.finish_pad());
+        CHECK(hash.finish_with(message) == both.hash);
+        CHECK(mac.finish_pad_with(content) == both.mac);
+    }
+}

@@ -84,6 +84,10 @@ TEST_CASE("packet: entropy of the vectors decrypts") {
             CHECK(plain == array_at<block_size>(item, "plaintext"));
             pad.apply(packet.payload.sub_code, std::array<Byte, block_size>{}, plain);
             CHECK(plain == array_at<block_size>(item, "pad"));
+            CHECK(pad.verify_and_make(frame, mac, plain));
+            CHECK(plain == array_at<block_size>(item, "pad"));
+            CHECK_FALSE(pad.verify_and_make(with(frame, 6, "+"), mac, plain));
+            CHECK_FALSE(pad.verify_and_make(with(frame, 54, "    "), mac, plain));
             ++count;
         }
     }
