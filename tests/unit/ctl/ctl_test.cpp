@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "ekeyd/control/server.h"
+#include "ekeyd/ctl/connection.h"
 #include "ekeyd/ctl/ctl.h"
 #include "ekeyd/runtime/unix_socket.h"
 #include "tests/unit/control/fake_subject.h"
@@ -259,4 +260,31 @@ TEST_CASE("ekeydctl: no daemon, and peers that are no daemon") {
     CHECK(against(hello, {"shutdown"}).status == 0); // 1.1.5 closes without an answer
     CHECK(against(hello + "OK -1\n", {"keyring", "/x"}).status == 1);
     CHECK(against(hello + "OK 0\n", {"keyring", "/x"}).err == "ekeydctl: warning: /x holds no key\n");
+}
+
+TEST_CASE("ekeydctl: a daemon that does not answer is not waited for") {
+    const Folder folder;
+    UnixListener::Options options;
+    options.path = folder.path + "/s";
+    auto listener = UnixListener::open(options);
+    REQUIRE(listener.has_value());
+    std::thread peer([&] {
+        Fd client;
+        while (!client) {
+            client = Fd(accept4(listener->fd(), nullptr, nullptr, SOCK_CLOEXEC));
+        }
+        const std::string_view hello = "PROTOCOL EKEYD/1\n*\thalf a line";
+        ::send(client.get(), hello.data(), hello.size(), MSG_NOSIGNAL);
+        char rest[256];
+        while (::recv(client.get(), rest, sizeof rest, 0) > 0) {
+        }
+    });
+    {
+        auto connection = ctl::Connection::open(options.path);
+        REQUIRE(connection.has_value());
+        const auto line = connection->next(std::chrono::milliseconds(20));
+        REQUIRE_FALSE(line.has_value());
+        CHECK(line.error().what.find("has not answered for") != std::string::npos);
+    }
+    peer.join();
 }
