@@ -122,6 +122,7 @@ TEST_CASE(
         write_all(client, "Capture(1, 1000)\n");
         run_ready(f.loop);
         REQUIRE(f.subject.receiver != nullptr);
+        CHECK(read_ready(client) == greeting_line); // what is left unread would make a reset of the end
     }
     run_ready(f.loop);
     CHECK(f.subject.receiver == nullptr);
