@@ -11,7 +11,7 @@ import time
 from clients import free_port
 from daemons import Ekeyd, Softkey
 from egd_server import EgdServer
-from harness import (DEADLINE, Skip, check, check_contains, check_equal, main, peer, program, test, wait_until)
+from harness import (DEADLINE, Skip, check, check_contains, check_equal, main, need, peer, program, test, wait_until)
 
 NOBODY = 65534
 
@@ -182,6 +182,45 @@ def readiness(run):
     manager.settimeout(DEADLINE)
     check_contains(manager.recv(1000).decode(), r"^READY=1$|^READY=1\n", "the first message")
     manager.close()
+
+
+def in_own_network_files(run, **files):
+    """Starts of egd-push see these files in the place of /etc/hosts and the like, in a mount namespace of their own."""
+    mounts = " && ".join(f"mount --bind {run.write(name, text, 0o644)} /etc/{name.replace('_', '.')}"
+                         for name, text in files.items())
+    unshare = need("unshare")
+    if os.geteuid() != 0 or subprocess.run([unshare, "-m", "true"], capture_output=True, check=False).returncode:
+        raise Skip("mount namespaces are not to be had here")
+    return ["-m", "/bin/sh", "-c", f'{mounts} && exec "$0" "$@"', program("egd-push")]
+
+
+@test("egd-push: every address of a name is tried")
+def addresses(run):
+    server = EgdServer("tcp:127.0.0.1:0")
+    wrapped = in_own_network_files(run, hosts="::1 two-faced\n127.0.0.1 two-faced\n127.0.0.2 two-faced\n")
+    upstream = server.address.replace("127.0.0.1", "two-faced")
+    run.run("egd-push", *wrapped, "--from", upstream, "--once", path=need("unshare"))
+    server.wait_requests(1)
+
+
+@test("egd-push: a name server that never answers holds up neither another upstream nor SIGTERM")
+def dead_name_server(run):
+    server = serve(run)
+    wrapped = in_own_network_files(run, resolv_conf="nameserver 127.77.0.1\n", nsswitch_conf="hosts: dns\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as name_server:
+        name_server.bind(("127.77.0.1", 53))
+        name_server.settimeout(DEADLINE)
+        push = run.start("egd-push", *wrapped, "--from", "tcp:nowhere.example:8888", "--from", server.address,
+                         "--interval", "0.2", path=need("unshare"))
+        name_server.recv(512)
+        server.wait_requests(3)
+        began = time.monotonic()
+        push.signal(signal.SIGTERM)
+        check_equal(push.wait(5), 0, "exit status")
+        check(time.monotonic() - began < 1, f"it took {time.monotonic() - began:.1f} s to end")
+        output = run.run("egd-push", *wrapped, "--from", "tcp:nowhere.example:8888", "--once", "--timeout", "0.5",
+                         path=need("unshare"), expect=1)
+        check_contains(output, "the name was not found within 0.5 s", "what it says")
 
 
 @test("egd-push: exit status 0, 1 and 2, with a sentence that names what is wrong")

@@ -373,8 +373,7 @@ TEST_CASE_FIXTURE(Fixture, "session: a wake-up brings a push at once, and many b
     CHECK(!until([&] { return destination.pushes.size() > 2; }, 100ms));
 }
 
-TEST_CASE_FIXTURE(Fixture, "upstream: names are looked up off the loop, and every address is tried") {
-    // Listens on 127.0.0.1 alone: when localhost is ::1 first, the second address must be tried.
+TEST_CASE_FIXTURE(Fixture, "upstream: names are looked up off the loop; clear TCP has no credit") {
     const Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -416,4 +415,32 @@ TEST_CASE_FIXTURE(Fixture, "upstream: one that goes while its name is looked up 
     start();
     session.reset();
     CHECK(!until([] { return false; }, 50ms));
+}
+
+TEST_CASE(
+    "resolver: numbers at once; names later; none after cancel(), and the next start() takes the answer") {
+    struct Owner final : ResolverOwner {
+        void on_resolved(Result<SocketAddresses> addresses) override {
+            ++answers;
+            found = addresses ? addresses->size() : 0;
+        }
+        std::size_t answers = 0, found = 0;
+    } owner;
+    Loop loop;
+    Resolver resolver(loop, owner);
+    resolver.start("::1", 80);
+    CHECK(owner.answers == 1);
+    CHECK(owner.found == 1);
+    resolver.start("localhost", 80);
+    CHECK(owner.answers == 1);
+    resolver.cancel();
+    CHECK(!RunUntil::holds(
+        loop, [&] { return owner.answers > 1; }, 200ms));
+    resolver.start("localhost", 80);
+    resolver.cancel();
+    resolver.start("localhost", 80);
+    CHECK(RunUntil::holds(loop, [&] { return owner.answers > 1; }));
+    CHECK(owner.found >= 1);
+    CHECK(!RunUntil::holds(
+        loop, [&] { return owner.answers > 2; }, 100ms));
 }
