@@ -4,7 +4,7 @@ import os
 import re
 
 from clients import Egd
-from daemons import Softkey
+from daemons import Ekeyd, Softkey
 from harness import check, check_contains, check_equal, main, peer, test, wait_until
 from old_daemon import OldEkeyd
 
@@ -103,6 +103,9 @@ def setkey(run):
     daemon = OldEkeyd(run, key.path, keyring)
     daemon.wait_status("Running OK")
     daemon.program.stop()
+    ours = Ekeyd(run, softkeys=[key], keyring=keyring)
+    check_equal(len(ours.seeded()), 64, "bytes that our ekeyd serves with that keyring")
+    ours.program.stop()
     wrong = master_key(Softkey(run, name="other", transport="unix", keyring=run.path("other.keyring")))
     check_contains(set_key(run, key, keyring, wrong, key.serial, expect=2), "master key does not match",
                    "a wrong master key")
