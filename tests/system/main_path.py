@@ -2,11 +2,12 @@
 """The whole way, from a dongle's sealed frames to a client's bytes, with several of everything, and captures."""
 import hashlib
 import os
+import re
 import threading
 
 from clients import ControlError, Egd, free_port
 from daemons import Ekeyd, Softkey
-from harness import check, check_contains, check_equal, main, program, test, wait_until
+from harness import Failure, check, check_contains, check_equal, main, program, test, wait_until
 from provenance import OUTPUT, explain
 
 
@@ -149,8 +150,6 @@ def captures_again(run, daemon):
 @test("several sources, listeners and sinks at once, added and removed while clients are served")
 def several(run):
     keys = [Softkey(run, name=f"key{n}", transport=("pty", "unix")[n % 2]) for n in range(3)]
-    fifo = run.path("fifo")
-    os.mkfifo(fifo)
     port = free_port()
     daemon = Ekeyd(run, f"sink = file:{run.path('file')}", f"listen = tcp:127.0.0.1:{port}", softkeys=keys[:1])
     daemon.seeded()
@@ -168,9 +167,31 @@ def several(run):
         check_equal(control.keys()[0]["SerialNo"], keys[2].serial, "the key that is left")
         all_along.read(64)
         refused(control, f'AddEntropyKey("{run.path("nothing")}")')
-        refused(control, f'AddEntropyKey("{keys[2].path}")')
-        refused(control, f'AddEntropyKey("{keys[0].path}","{keys[1].serial}")', late=True)
+        _, words = control.command(f'AddEntropyKey("{keys[2].path}")')
+        check_equal(words, "ID 3", "the answer for a key that is there already")
+        check_equal(len(control.keys()), 1, "keys after it was added again")
         all_along.read(64)
+        end_of_listener_and_sink(run, daemon, control, port)
+        all_along.read(64)
+
+
+def end_of_listener_and_sink(run, daemon, control, port):
+    """Adds a listener, removes both TCP listeners and the file; the clients of what goes lose their connection."""
+    later = run.path("later.sock")
+    ctl = ("ekeydctl", "--socket", daemon.control[5:])
+    run.run(*ctl, "listen", f"unix:{later},mode=0600")
+    with Egd("unix:" + later) as client, Egd(f"tcp:127.0.0.1:{port}") as old:
+        check_equal(len(client.read(64)), 64, "bytes of the listener that was added")
+        run.run(*ctl, "unlisten", f"unix:{later},mode=0600")
+        run.run(*ctl, "unlisten", f"tcp:127.0.0.1:{port}")
+        check(client.closed_within() and old.closed_within(), "clients of a listener that was removed")
+    check(not os.path.exists(later), "the socket of a listener that was removed is left behind")
+    check_contains(run.run(*ctl, "show"), re.escape(run.path("file")), "what show tells of sinks")
+    run.run(*ctl, "unsink", f"file:{run.path('file')}")
+    size = size_of(run.path("file"))
+    run.run(*ctl, "sink", f"file:{run.path('second')}")
+    wait_until(lambda: size_of(run.path("second")) >= 64, "bytes in the file of the second sink")
+    check_equal(size_of(run.path("file")), size, "bytes in the file after its sink was removed")
 
 
 def size_of(path):
@@ -180,13 +201,13 @@ def size_of(path):
         return 0
 
 
-def refused(control, command, late=False):
+def refused(control, command):
     try:
         control.command(command)
     except ControlError as error:
         check(len(str(error)) > len("ERROR "), f"{command}: an error without a reason")
         return
-    check(late, f"{command} was not refused")
+    raise Failure(f"{command} was not refused")
 
 
 @test("promise 8: a key that is absent at the start is waited for")
