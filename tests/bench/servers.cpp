@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 #include <fstream>
 #include <optional>
 #include <stdexcept>
@@ -14,7 +15,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "ekeyd/conditioner/conditioner.h"
 #include "ekeyd/config/address.h"
@@ -161,6 +161,20 @@ const char* name(Kind kind) {
     case Kind::chain: return "whole chain";
     }
     return "";
+}
+
+double pool_cost(Kind kind) {
+    Pool pool(65536);
+    const Chain chain(pool, kind == Kind::chain);
+    constexpr int answers = 300'000;
+    const std::clock_t start = std::clock();
+    for (int i = 0; i < answers; ++i) {
+        SecretArray<read_size> answer;
+        if (!pool.take(answer.span())) {
+            throw std::runtime_error("the pool ran dry");
+        }
+    }
+    return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC / answers * 1e9;
 }
 
 void pin_to_core(unsigned core) {

@@ -31,6 +31,10 @@ class Server {
     std::string address_;
 };
 
+// Nanoseconds of processor time for 32 bytes from the pool and all that fills it, without sockets and
+// clients.
+double pool_cost(Kind kind); // Kind::listener or Kind::chain
+
 void pin_to_core(unsigned core); // the calling process; no effect on a machine with one core
 
 } // namespace ekey::bench
