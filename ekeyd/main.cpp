@@ -124,7 +124,14 @@ int main(int argc, char** argv) {
             std::cerr << "ekeyd: " << request.error().what << '\n';
             return misused;
         }
-        if (request->action != config::Action::run) {
+        using config::Action;
+        if (request->action == Action::run || request->action == Action::check_config) {
+            if (const auto checked = Pipeline::check(request->settings); !checked) {
+                std::cerr << "ekeyd: " << checked.error().what << '\n';
+                return misused;
+            }
+        }
+        if (request->action != Action::run) {
             std::cout << request->text;
             return done;
         }

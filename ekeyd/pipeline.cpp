@@ -18,6 +18,34 @@ Pipeline::Pipeline(Loop& loop, std::size_t pool_size, Duration silence)
 
 Pipeline::~Pipeline() = default;
 
+Result<void> Pipeline::check(const config::Settings& settings) {
+    Loop loop;
+    const auto check_source = [&loop](const config::Address& address) -> Result<void> {
+        const auto source =
+            make_source(address, {loop, [](const auto&) { return nullptr; }}); // opens nothing
+        if (!source) {
+            return fail(source.error().what);
+        }
+        const auto claims = parse_claims(address, **source);
+        return claims ? Result<void>() : fail(claims.error().what);
+    };
+    const auto check_all = [](const std::vector<config::Setting>& list, auto check_one) -> Result<void> {
+        for (const config::Setting& setting : list) {
+            const auto address = config::parse_address(setting.value);
+            const Result<void> checked = address ? check_one(*address) : fail(address.error().what);
+            if (!checked) {
+                return fail(setting.where + ": " + checked.error().what);
+            }
+        }
+        return {};
+    };
+    Result<void> checked = check_all(settings.source, check_source);
+    if (checked) {
+        checked = check_all(settings.listen, check_listener);
+    }
+    return checked ? check_all(settings.sink, check_sink) : checked;
+}
+
 // ---- the flow
 
 void Pipeline::on_released(const Stage& stage, ByteView block) {
@@ -133,8 +161,8 @@ Result<unsigned> Pipeline::add(config::Address address, bool must_open) {
     }
     const std::string path = (*source)->status().path;
     if (auto present = find(path)) {
-        // As in 1.1.5, adding again is no error: udev does it for a key that was known before it was pulled out.
-        // One that is closed is looked for at once.
+        // As in 1.1.5, adding again is no error: udev does it for a key that was known before it was pulled
+        // out. One that is closed is looked for at once.
         Stage& known = *stage(*present);
         if (known.status().word == "Key closed. (Vanished?)") {
             known.reset();

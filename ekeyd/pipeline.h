@@ -11,6 +11,7 @@
 
 #include "ekeyd/conditioner/conditioner.h"
 #include "ekeyd/config/keyring.h"
+#include "ekeyd/config/settings.h"
 #include "ekeyd/control/subject.h"
 #include "ekeyd/listeners/listener.h"
 #include "ekeyd/pool/pool.h"
@@ -26,6 +27,10 @@ class Pipeline final : public control::Subject, private StageOutlet {
     // `pool_size` in bytes; `silence` as in config::Settings. Throws when memory cannot be locked.
     Pipeline(Loop& loop, std::size_t pool_size, Duration silence);
     ~Pipeline();
+
+    // Says which address takes no such parameter or value, and where it was written, before anything is
+    // opened.
+    static Result<void> check(const config::Settings& settings);
 
     // Adds a source at start-up: one that is absent now is waited for.
     Result<unsigned> add_configured_source(std::string_view address);

@@ -3,6 +3,7 @@
 #include "ekeyd/sinks/fifo_sink.h"
 #include "ekeyd/sinks/file_sink.h"
 #include "ekeyd/sinks/kernel_sink.h"
+#include "ekeyd/sinks/parameters.h"
 
 namespace ekey {
 
@@ -22,21 +23,30 @@ Result<std::unique_ptr<Sink>> make_kernel_sink(Loop& loop, Pool& pool, const con
 
 } // namespace
 
-Result<std::unique_ptr<Sink>> make_sink(Loop& loop, Pool& pool, const config::Address& address) {
+Result<void> check_sink(const config::Address& address) {
     if (address.kind == "kernel") {
-        return make_kernel_sink(loop, pool, address);
+        const auto options = KernelSink::parse(address);
+        return options ? Result<void>() : fail(options.error().what);
     }
-    if (address.kind == "file") {
-        return FileSink::make(loop, pool, address);
-    }
-    if (address.kind == "fifo") {
-        return FifoSink::make(loop, pool, address);
+    if (address.kind == "file" || address.kind == "fifo") {
+        const auto rate = parse_stream_parameters(address);
+        return rate ? Result<void>() : fail(rate.error().what);
     }
     std::string what = "sink \"" + address.text + "\": \"" + address.kind + "\" is no kind of sink";
     if (const auto near = config::nearest(address.kind, {"kernel", "file", "fifo"}); !near.empty()) {
         return fail(what + ": did you mean " + std::string(near) + "?");
     }
     return fail(what + ": expected kernel, file:/PATH or fifo:/PATH");
+}
+
+Result<std::unique_ptr<Sink>> make_sink(Loop& loop, Pool& pool, const config::Address& address) {
+    if (auto checked = check_sink(address); !checked) {
+        return tl::unexpected(checked.error());
+    }
+    if (address.kind == "kernel") {
+        return make_kernel_sink(loop, pool, address);
+    }
+    return address.kind == "file" ? FileSink::make(loop, pool, address) : FifoSink::make(loop, pool, address);
 }
 
 } // namespace ekey

@@ -24,6 +24,10 @@ class Sink {
     virtual std::string state() const = 0; // "ok", or one sentence on what is wrong (disk full, no reader)
 };
 
+// Says what is wrong with the text of an address, before anything is opened.
+Result<void> check_sink(const config::Address& address);
+
+// Opens, or says why not (not permitted, bad parameter). Loop and pool must outlive the sink.
 Result<std::unique_ptr<Sink>> make_sink(Loop& loop, Pool& pool, const config::Address& address);
 
 } // namespace ekey

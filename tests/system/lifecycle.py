@@ -89,10 +89,13 @@ def bad_configuration(run):
         "sink = kernal\n": r"bad.conf:4.*kernal.*kernel",
         "just words\n": r"bad.conf:4",
         "pool-size = many\n": r"bad.conf:4.*many",
+        "sink = kernel,interval=never\n": r"bad.conf:4.*never",
+        "source = entropykey:/dev/x,serial=short\n": r"bad.conf:4.*short",
     }
     for line, pattern in cases.items():
         config = run.write("bad.conf", good + line)
         refused(run, config, [2], pattern, "c.sock", "e.sock")
+        check_contains(run.run("ekeyd", "--config", config, "--check-config", expect=2), pattern, "--check-config")
     refused(run, run.path("absent.conf"), [2], r"absent\.conf")
     config = run.write("good.conf", good)
     refused(run, config, [2], r"nonsense", "c.sock", "e.sock", arguments=["--nonsense"])
@@ -140,9 +143,10 @@ def port_in_use(run):
 def other_start_errors(run):
     base = f"control = unix:{run.path('c.sock')}\nkeyring = {run.write('k', '')}\n"
     cases = {
-        f"listen = unix:{run.path('none')}/e.sock\n": r"none/e\.sock",
+        f"listen = unix:{run.path('none')}/deeper/e.sock\n": r"none/deeper/e\.sock",
         "user = no-such-user-here\n": r"no-such-user-here",
         f"sink = file:{run.path('none')}/out\n": r"none/out",
+        f"sink = file:{run.path('k')}/out\n": r"k/out",
     }
     for line, pattern in cases.items():
         refused(run, run.write("o.conf", base + line), [1, 2], pattern, "c.sock")
@@ -161,8 +165,9 @@ def print_config(run):
                                  f"source = device:/dev/urandom,min-entropy=0\nkeyring = {run.write('k', '')}\n")
     run.run("ekeyd", "--config", config, "--check-config")
     printed = run.run("ekeyd", "--config", config, "--print-config")
-    again = run.write("b.conf", printed)
-    check_equal(run.run("ekeyd", "--config", again, "--print-config"), printed, "what --print-config prints of its own output")
+    again = run.run("ekeyd", "--config", run.write("b.conf", printed), "--print-config")
+    check_equal(again.split("\n", 1)[1], printed.split("\n", 1)[1], "what --print-config makes of its own output")
+    check_contains(printed, r"min-entropy=0", "the configuration in effect")
     check(not os.path.exists(run.path("c.sock")), "a control socket was made")
 
 
