@@ -81,8 +81,9 @@ int run(int argc, char** argv) {
     log::open(log::Target::standard_error, "egd-push", level_of(options));
     forbid_core_dumps();
     init_secrets();
-    // A reader that goes away is an error of a write, not the end of the program.
+    // A reader that goes away, and a limit on the size of files, are errors of a write, not the end.
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
     const auto destination = make_destination(options.to);
     if (!destination) {
         log::error(destination.error().what);
