@@ -76,9 +76,11 @@ int run(const config::Settings& settings) {
     auto background = need(Background::enter(!settings.foreground));
     const auto target = settings.foreground ? log::Target::standard_error : log::Target::syslog;
 
+    log::debug("open files", {{"limit", raise_open_files_limit()}});
     Loop loop;
     const StopSignals signals(loop);
-    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGPIPE, SIG_IGN); // a reader that went away is an error of the write
+    std::signal(SIGXFSZ, SIG_IGN); // a file at its size limit too
     std::signal(SIGHUP, SIG_IGN);
 
     const PidFile pid_file = need(PidFile::write(settings.pidfile.value), settings.pidfile.where);

@@ -34,6 +34,7 @@ std::size_t Conditioner::add(std::size_t source, ByteView bytes, double min_entr
     const Credit credit = used * each;
     credit_ += credit;
     credits_[source] += credit;
+    slots_used_ = std::max(slots_used_, source + 1);
     counters_.bits_in += bits(credit);
     return used;
 }
@@ -48,7 +49,8 @@ void Conditioner::extract(std::span<Byte, output_size> out) {
     crypto_hash_sha512_final(&hash_, out.data()); // wipes its state
     crypto_hash_sha512_init(&hash_);
     credit_ = 0;
-    credits_.fill(0);
+    std::fill_n(credits_.begin(), slots_used_, Credit{0}); // as a rule one
+    slots_used_ = 0;
     counters_.bytes_out += output_size;
 }
 

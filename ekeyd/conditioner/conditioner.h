@@ -72,6 +72,7 @@ class Conditioner {
     crypto_hash_sha512_state hash_;
     Credit credit_ = 0; // the sum of credits_
     std::array<Credit, max_sources> credits_{};
+    std::size_t slots_used_ = 0; // credits_ is zero from here on
     Counters counters_;
 };
 

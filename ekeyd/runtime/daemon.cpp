@@ -10,6 +10,7 @@
 #include <sys/capability.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -107,6 +108,16 @@ PidFile::~PidFile() {
         ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
         unlink(path_.c_str());
     }
+}
+
+unsigned long raise_open_files_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return limit.rlim_cur;
 }
 
 Result<void> drop_privileges(const std::string& user, const std::string& group, bool keep_sys_admin) {

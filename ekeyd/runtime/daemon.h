@@ -37,6 +37,10 @@ class PidFile {
     Fd fd_;
 };
 
+// Raises the soft limit of open files to the hard one: each client takes a descriptor, and 1,024, the usual soft
+// limit, is there for programs that use select(). Returns the limit that is then in force.
+unsigned long raise_open_files_limit();
+
 // Runs as `user` (and `group`, default the user's own) from here on, without a way back and without
 // supplementary groups other than the user's. With `keep_sys_admin` the capability CAP_SYS_ADMIN stays: the
 // kernel asks for it whenever entropy is credited. Empty names change nothing. Errors: unknown name, not

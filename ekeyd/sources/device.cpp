@@ -211,6 +211,7 @@ void Device::reset() {
 SourceStatus Device::status() const {
     SourceStatus status;
     status.path = "device:" + path_;
+    status.serial = status.path; // it has none; the Munin plugin tells sources apart by it
     status.ok = shared_ != nullptr;
     status.word = shared_ ? "Running OK" : trouble_.empty() ? "Unknown" : "Closed";
     return status;

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <string>
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,6 +69,23 @@ TEST_CASE("a pid file that cannot be written is named") {
     const auto file = PidFile::write("/nonexistent/pid");
     REQUIRE_FALSE(file);
     CHECK(file.error().what == "/nonexistent/pid: the pid file cannot be written: No such file or directory");
+}
+
+TEST_CASE("the limit of open files is raised as far as it may be") {
+    const pid_t child = fork();
+    if (child == 0) {
+        rlimit limit{};
+        getrlimit(RLIMIT_NOFILE, &limit);
+        limit.rlim_cur = 64;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        const unsigned long now = raise_open_files_limit();
+        rlimit after{};
+        getrlimit(RLIMIT_NOFILE, &after);
+        _exit(now == limit.rlim_max && after.rlim_cur == limit.rlim_max ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
 }
 
 TEST_CASE("an unknown user or group is named") {
