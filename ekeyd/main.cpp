@@ -73,6 +73,8 @@ bool feeds_kernel(const config::Settings& settings) {
 }
 
 int run(const config::Settings& settings) {
+    const log::Level level = need(log::parse_level(settings.log_level));
+    log::open(log::Target::standard_error, "ekeyd", level); // until it is ready, to who started it
     auto background = need(Background::enter(!settings.foreground));
     const auto target = settings.foreground ? log::Target::standard_error : log::Target::syslog;
 
@@ -104,7 +106,7 @@ int run(const config::Settings& settings) {
     need(drop_privileges(settings.user.value, settings.group.value, feeds_kernel(settings)));
 
     background.ready();
-    log::open(target, "ekeyd", need(log::parse_level(settings.log_level)));
+    log::open(target, "ekeyd", level);
     log::notice("ready", {{"version", EKEYD_VERSION},
                           {"sources", settings.source.size()},
                           {"listeners", settings.listen.size()},
