@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""What `meson install` puts where, and that it fits together."""
+import os
+import re
+
+from harness import build_folder, check, check_equal, main, need, source_folder, test
+
+EXPECTED = """
+lib/systemd/system/egd-push.service lib/systemd/system/ekeyd.service
+sbin/egd-push sbin/ekey-rekey sbin/ekeyd sbin/ekeydctl
+share/doc/ekeyd/egd-push.conf share/doc/ekeyd/ekeyd.conf
+share/man/man5/ekeyd.conf.5 share/man/man8/egd-push.8 share/man/man8/ekey-rekey.8 share/man/man8/ekeyd.8
+share/man/man8/ekeydctl.8
+""".split()
+
+
+def installed(run):
+    run.run("meson", "install", "-C", build_folder(), "--no-rebuild", "--destdir", run.path("root"), path=need("meson"))
+    return run.path("root/usr/local")
+
+
+@test("meson install: programs, manual pages, units and examples, and no test program")
+def install(run):
+    top = installed(run)
+    files = {os.path.relpath(os.path.join(folder, name), top) for folder, _, names in os.walk(top) for name in names}
+    missing = sorted(set(EXPECTED) - files)
+    check_equal(missing, [], "files that are not installed")
+    check(not any("softkey" in name or "test" in name for name in files), f"a test program is installed: {files}")
+
+
+@test("the installed units start the installed programs; the example configuration is good")
+def units(run):
+    top = installed(run)
+    for name in ("ekeyd", "egd-push"):
+        with open(f"{top}/lib/systemd/system/{name}.service", encoding="utf-8") as file:
+            command = re.search(r"^ExecStart=(\S+)", file.read(), re.MULTILINE).group(1)
+        check(os.access(run.path("root") + command, os.X_OK), f"{name}.service starts {command}, which is not installed")
+    run.run("ekeyd", "--config", os.path.join(source_folder(), "contrib/examples/ekeyd.conf"), "--check-config",
+            path=f"{top}/sbin/ekeyd")
+
+
+if __name__ == "__main__":
+    main()
