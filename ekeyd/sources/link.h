@@ -31,6 +31,8 @@ class Link {
     // Returns how many bytes were taken, 0 and up; the rest is tried again after on_writable().
     virtual std::size_t write(ByteView bytes) = 0;
     virtual void pause(bool on) = 0; // stops or resumes on_bytes()
+    // What `list` says of a link in trouble that has not given up yet ("Stalled"); empty when all is well.
+    virtual std::string condition() const { return {}; }
 };
 
 // Opens the link, or says why not. May be called again after a failure or a loss.
