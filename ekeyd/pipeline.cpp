@@ -10,8 +10,9 @@
 
 namespace ekey {
 
-Pipeline::Pipeline(Loop& loop, std::size_t pool_size, Duration silence)
-    : loop_(loop), silence_(silence), conditioner_(make_locked<Conditioner>()), pool_(pool_size) {
+Pipeline::Pipeline(Loop& loop, std::size_t pool_size, Duration silence, UsbMaker make_usb)
+    : loop_(loop), silence_(silence), conditioner_(make_locked<Conditioner>()), pool_(pool_size),
+      make_usb_(make_usb) {
     // Paused sources start again once a quarter of the pool is free, not at each answer.
     pool_.on_low(pool_size - pool_size / 4, [this] { on_pool_low(); });
 }
@@ -151,7 +152,11 @@ Result<unsigned> Pipeline::add_configured_source(std::string_view text) {
 }
 
 Result<unsigned> Pipeline::add(config::Address address, bool must_open) {
-    auto source = make_source(address, {loop_, [this](const auto& serial) { return keyring_.find(serial); }});
+    if (const UsbDriver* driver = finds_many(address)) {
+        return add_finder(*driver, address);
+    }
+    auto source = make_source(address, {loop_, [this](const auto& serial) { return keyring_.find(serial); },
+                                        [this] { return usb(); }});
     if (!source) {
         return tl::unexpected(source.error());
     }
@@ -187,6 +192,46 @@ Result<unsigned> Pipeline::add(config::Address address, bool must_open) {
     stages_.emplace(number, std::move(made));
     log::notice("source added", {{"source", address.text}, {"number", number}});
     return number;
+}
+
+Result<unsigned> Pipeline::add_finder(const UsbDriver& driver, const config::Address& address) {
+    // Parameters are checked now, with a source that is not kept, and not when the first dongle comes.
+    config::Address one = address;
+    one.rest += ":any";
+    auto source = make_source(one, {loop_, [](const auto&) { return nullptr; }, [this] { return usb(); }});
+    if (!source) {
+        return tl::unexpected(source.error());
+    }
+    if (auto claims = parse_claims(address, **source); !claims) {
+        return tl::unexpected(claims.error());
+    }
+    auto backend = usb();
+    if (!backend) {
+        return tl::unexpected(backend.error());
+    }
+    const auto same = [&](const auto& finder) { return finder->address() == address.text; };
+    if (std::none_of(finders_.begin(), finders_.end(), same)) {
+        finders_.push_back(
+            std::make_unique<UsbFinder>(loop_, **backend, driver, address, static_cast<FinderOwner&>(*this)));
+    }
+    return 0;
+}
+
+Result<usb::Backend*> Pipeline::usb() {
+    if (!usb_) {
+        auto made = make_usb_(loop_);
+        if (!made) {
+            return tl::unexpected(made.error());
+        }
+        usb_ = std::move(*made);
+    }
+    return usb_.get();
+}
+
+void Pipeline::on_found(const std::string& address) {
+    if (auto added = add_configured_source(address); !added) {
+        log::error("the dongle cannot be used", {{"source", address}, {"reason", added.error().what}});
+    }
 }
 
 Result<unsigned> Pipeline::add_source(std::string_view where, std::optional<std::string_view> serial) {

@@ -18,21 +18,27 @@
 #include "ekeyd/runtime/loop.h"
 #include "ekeyd/runtime/secret.h"
 #include "ekeyd/sinks/sink.h"
+#include "ekeyd/sources/usb/libusb_backend.h"
+#include "ekeyd/sources/usb_finder.h"
 #include "ekeyd/stage.h"
 
 namespace ekey {
 
-class Pipeline final : public control::Subject, private StageOutlet {
+class Pipeline final : public control::Subject, private StageOutlet, private FinderOwner {
   public:
-    // `pool_size` in bytes; `silence` as in config::Settings. Throws when memory cannot be locked.
-    Pipeline(Loop& loop, std::size_t pool_size, Duration silence);
+    using UsbMaker = Result<std::unique_ptr<usb::Backend>> (*)(Loop&);
+
+    // `pool_size` in bytes; `silence` as in config::Settings. `make_usb` is called when the first source
+    // needs it. Throws when memory cannot be locked.
+    Pipeline(Loop& loop, std::size_t pool_size, Duration silence, UsbMaker make_usb = usb::LibUsb::make);
     ~Pipeline();
 
     // Says which address takes no such parameter or value, and where it was written, before anything is
     // opened.
     static Result<void> check(const config::Settings& settings);
 
-    // Adds a source at start-up: one that is absent now is waited for.
+    // Adds a source at start-up: one that is absent now is waited for. Returns its number, or 0 for an
+    // address that means every dongle of a kind, now and later.
     Result<unsigned> add_configured_source(std::string_view address);
 
     // control::Subject
@@ -59,11 +65,14 @@ class Pipeline final : public control::Subject, private StageOutlet {
   private:
     void on_released(const Stage& stage, ByteView block) override;
     void on_stage_failed(const Stage& stage) override;
+    void on_found(const std::string& address) override;
 
     void move_to_pool();
     void on_pool_low();
     void pause_sources(bool on);
     Result<unsigned> add(config::Address address, bool must_open);
+    Result<unsigned> add_finder(const UsbDriver& driver, const config::Address& address);
+    Result<usb::Backend*> usb();
     Result<std::size_t> free_credit_slot() const;
     Stage* stage(unsigned number) const;
 
@@ -73,6 +82,9 @@ class Pipeline final : public control::Subject, private StageOutlet {
 
     Locked<Conditioner> conditioner_;
     Pool pool_;
+    UsbMaker make_usb_;
+    std::unique_ptr<usb::Backend> usb_; // null until a source needs it
+    std::vector<std::unique_ptr<UsbFinder>> finders_;
     std::map<unsigned, std::unique_ptr<Stage>> stages_; // by number
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::vector<std::unique_ptr<Sink>> sinks_;

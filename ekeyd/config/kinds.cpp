@@ -13,6 +13,8 @@ enum class Rest {
     path,      // an absolute path
     socket,    // an absolute path that fits a socket's address
     host_port, // HOST:PORT
+    usb,       // "usb", or "usb:" and a serial number or a place
+    usb_path,  // as usb, or an absolute path
     missing,   // named in the documents, not in this build
 };
 
@@ -23,16 +25,26 @@ struct Kind {
 };
 
 constexpr Kind kinds[] = {
-    {Role::source, "entropykey", Rest::path},  {Role::source, "device", Rest::path},
-    {Role::source, "onerng", Rest::missing},   {Role::source, "truerng", Rest::missing},
-    {Role::source, "chaoskey", Rest::missing}, {Role::source, "alea", Rest::missing},
-    {Role::source, "tty", Rest::missing},      {Role::source, "havege", Rest::missing},
-    {Role::source, "jitter", Rest::missing},   {Role::source, "egd", Rest::missing},
-    {Role::source, "sealed", Rest::missing},   {Role::listen, "unix", Rest::socket},
-    {Role::listen, "tcp", Rest::host_port},    {Role::listen, "sealed", Rest::missing},
-    {Role::listen, "http", Rest::missing},     {Role::listen, "pollen", Rest::missing},
-    {Role::sink, "kernel", Rest::none},        {Role::sink, "file", Rest::path},
-    {Role::sink, "fifo", Rest::path},          {Role::control, "unix", Rest::socket},
+    {Role::source, "entropykey", Rest::usb_path},
+    {Role::source, "device", Rest::path},
+    {Role::source, "onerng", Rest::usb_path},
+    {Role::source, "truerng", Rest::usb_path},
+    {Role::source, "chaoskey", Rest::usb},
+    {Role::source, "alea", Rest::usb},
+    {Role::source, "tty", Rest::path},
+    {Role::source, "havege", Rest::missing},
+    {Role::source, "jitter", Rest::missing},
+    {Role::source, "egd", Rest::missing},
+    {Role::source, "sealed", Rest::missing},
+    {Role::listen, "unix", Rest::socket},
+    {Role::listen, "tcp", Rest::host_port},
+    {Role::listen, "sealed", Rest::missing},
+    {Role::listen, "http", Rest::missing},
+    {Role::listen, "pollen", Rest::missing},
+    {Role::sink, "kernel", Rest::none},
+    {Role::sink, "file", Rest::path},
+    {Role::sink, "fifo", Rest::path},
+    {Role::control, "unix", Rest::socket},
     {Role::control, "tcp", Rest::host_port},
 };
 
@@ -87,6 +99,16 @@ Result<void> check_rest(const Kind& kind, const Address& address) {
             return fail(host_port.error().what);
         }
         return {};
+    case Rest::usb:
+    case Rest::usb_path:
+        if (address.rest == "usb" || (address.rest.starts_with("usb:") && address.rest.size() > 4)) {
+            return {};
+        }
+        if (kind.rest == Rest::usb_path && address.rest.starts_with('/')) {
+            return {};
+        }
+        return fail(address.kind + " is followed by usb, or by usb: and a serial number or a place" +
+                    (kind.rest == Rest::usb_path ? ", or by an absolute path" : ""));
     case Rest::missing: return fail(not_built(kind.role, address.kind + ":"));
     }
     return {};
@@ -150,10 +172,6 @@ Result<Address> check_address(Role role, std::string_view text) {
     }
     if (found == nullptr) {
         return fail(unknown_kind(role, address->kind));
-    }
-    if (role == Role::source && address->kind == "entropykey" && address->rest == "usb") {
-        return fail(not_built(role, "entropykey:usb") +
-                    "; name the tty that the kernel made for the key, such as entropykey:/dev/ttyACM0");
     }
     if (auto rest = check_rest(*found, *address); !rest) {
         return fail(rest.error().what);

@@ -1,38 +1,19 @@
 #include "ekeyd/sources/registry.h"
 
+#include <algorithm>
 #include <array>
 
 #include "ekeyd/sources/device.h"
+#include "ekeyd/sources/raw_source.h"
 #include "ekeyd/sources/tty.h"
+#include "ekeyd/sources/usb/usb_link.h"
+#include "ekeyd/sources/usb_driver.h"
 
 namespace ekey {
 
 namespace {
 
 using Made = Result<std::unique_ptr<Source>>;
-
-Made make_entropy_key(const config::Address& address, const SourceContext& context) {
-    if (auto known = config::check_parameters(address, {"serial", "min-entropy", "fips"}); !known) {
-        return tl::unexpected(known.error());
-    }
-    if (address.rest.empty() || address.rest.front() != '/') {
-        return fail(address.text +
-                    ": expected the absolute path of a tty or a Unix socket after 'entropykey:'" +
-                    (address.rest == "usb" ? " (this build does not drive USB itself; use /dev/ttyACM0 or "
-                                             "/dev/entropykey/SERIAL)"
-                                           : ""));
-    }
-    std::optional<entropykey::Serial> expected;
-    if (const auto* text = address.find("serial")) {
-        auto serial = entropykey::parse_serial(*text);
-        if (!serial) {
-            return fail(address.text + ": serial=" + *text + ": " + serial.error().what);
-        }
-        expected = *serial;
-    }
-    return std::make_unique<EntropyKey>(context.loop, address.rest,
-                                        TtyLink::opener(context.loop, address.rest), context.keys, expected);
-}
 
 Made make_device(const config::Address& address, const SourceContext& context) {
     if (auto known = config::check_parameters(address, {"min-entropy", "fips"}); !known) {
@@ -44,25 +25,89 @@ Made make_device(const config::Address& address, const SourceContext& context) {
     return std::make_unique<Device>(context.loop, address.rest);
 }
 
+// Nothing is known of what hangs on a serial port; those sold as generators whiten. Half of a perfect one.
+constexpr double tty_claim = 4.0;
+
+Made make_tty(const config::Address& address, const SourceContext& context) {
+    if (auto known = config::check_parameters(address, {"baud", "min-entropy", "fips"}); !known) {
+        return tl::unexpected(known.error());
+    }
+    if (address.rest.empty() || address.rest.front() != '/') {
+        return fail(address.text + ": expected the absolute path of a tty after 'tty:'");
+    }
+    unsigned baud = 115200;
+    if (const auto* text = address.find("baud")) {
+        auto number = config::parse_number("baud", *text, 110, 921600);
+        if (!number) {
+            return fail(address.text + ": " + number.error().what);
+        }
+        baud = static_cast<unsigned>(*number);
+    }
+    return std::make_unique<RawSource>(context.loop, "tty:" + address.rest, "",
+                                       TtyLink::opener(context.loop, address.rest, baud),
+                                       RawTraits{.min_entropy = tty_claim});
+}
+
 struct Driver {
     std::string_view kind;
     Made (*make)(const config::Address&, const SourceContext&);
 };
 
 constexpr std::array drivers{
-    Driver{"entropykey", make_entropy_key},
     Driver{"device", make_device},
+    Driver{"tty", make_tty},
 };
+
+// A dongle on USB is one line here.
+constexpr std::array usb_drivers{
+    &entropy_key_driver, &onerng_driver, &truerng_driver, &chaoskey_driver, &alea_driver,
+};
+
+constexpr std::string_view usb_place = "usb";
+
+Made make_dongle(const UsbDriver& driver, const config::Address& address, const SourceContext& context) {
+    const std::string_view rest = address.rest;
+    if (rest.starts_with("usb:") && rest.size() > 4) {
+        const std::string name(rest.substr(4));
+        auto backend = context.usb ? context.usb() : fail("USB cannot be used here");
+        if (!backend) {
+            return fail(address.text + ": " + backend.error().what);
+        }
+        usb::Choice choice{driver.ids, name, std::string(driver.called)};
+        return driver.make({context, address, std::string(driver.kind) + ":" + address.rest,
+                            driver.own_serial ? name : "",
+                            usb::UsbLink::opener(context.loop, **backend, std::move(choice), driver.plan)});
+    }
+    if (driver.tty && rest.starts_with("/")) {
+        return driver.make({context, address, address.rest, "", TtyLink::opener(context.loop, address.rest)});
+    }
+    return fail(address.text + ": expected usb, usb:SERIAL or usb:PLACE" +
+                (driver.tty ? ", or the absolute path of a tty or a Unix socket," : "") + " after '" +
+                std::string(driver.kind) + ":'");
+}
 
 } // namespace
 
+const UsbDriver* finds_many(const config::Address& address) {
+    const auto found = std::find_if(usb_drivers.begin(), usb_drivers.end(), [&](const UsbDriver* driver) {
+        return driver->kind == address.kind && address.rest == usb_place;
+    });
+    return found == usb_drivers.end() ? nullptr : *found;
+}
+
 Result<std::unique_ptr<Source>> make_source(const config::Address& address, const SourceContext& context) {
     std::string kinds;
+    for (const UsbDriver* driver : usb_drivers) {
+        if (driver->kind == address.kind) {
+            return make_dongle(*driver, address, context);
+        }
+        kinds += (kinds.empty() ? "" : ", ") + std::string(driver->kind);
+    }
     for (const Driver& driver : drivers) {
         if (driver.kind == address.kind) {
             return driver.make(address, context);
         }
-        kinds += (kinds.empty() ? "" : ", ") + std::string(driver.kind);
+        kinds += ", " + std::string(driver.kind);
     }
     return fail(address.text + ": this build has no source of kind '" + address.kind + "' (it has: " + kinds +
                 ")");

@@ -7,6 +7,7 @@
 #include "ekeyd/runtime/loop.h"
 #include "ekeyd/sources/entropy_key.h"
 #include "ekeyd/sources/source.h"
+#include "ekeyd/sources/usb_driver.h"
 #include "protocol/result.h"
 
 namespace ekey {
@@ -15,7 +16,11 @@ namespace ekey {
 struct SourceContext {
     Loop& loop;
     EntropyKey::KeyLookup keys;
+    std::function<Result<usb::Backend*>()> usb = {}; // starts USB when it is first asked for
 };
+
+// For an address that means every dongle of a kind, now and later (entropykey:usb): its driver. Else null.
+const UsbDriver* finds_many(const config::Address& address);
 
 // A source that has not been started. Errors: unknown kind, a kind this build does not have, bad parameters.
 Result<std::unique_ptr<Source>> make_source(const config::Address& address, const SourceContext& context);

@@ -13,9 +13,9 @@ TtyLink::TtyLink(Loop& loop, Fd fd, LinkOwner& owner) : fd_(std::move(fd)), owne
     watch();
 }
 
-LinkOpener TtyLink::opener(Loop& loop, std::string path) {
-    return [&loop, path = std::move(path)](LinkOwner& owner) -> Result<std::unique_ptr<Link>> {
-        auto fd = open_port(path);
+LinkOpener TtyLink::opener(Loop& loop, std::string path, unsigned baud) {
+    return [&loop, path = std::move(path), baud](LinkOwner& owner) -> Result<std::unique_ptr<Link>> {
+        auto fd = open_port(path, baud);
         if (!fd) {
             return tl::unexpected(fd.error());
         }

@@ -16,7 +16,7 @@ class TtyLink final : public Link {
     void pause(bool on) override;
 
     // An opener for `path` (see open_port()).
-    static LinkOpener opener(Loop& loop, std::string path);
+    static LinkOpener opener(Loop& loop, std::string path, unsigned baud = 115200);
 
   private:
     void on_ready(int events);

@@ -45,3 +45,24 @@ logged() { # logged NAME PATTERN
 is_at_least() { # is_at_least NUMBER THAN
     [ "$1" -ge "$2" ]
 }
+
+# ---- ekeyd
+
+daemon() { # daemon SOURCE...
+    {
+        printf '%s\n' 'listen = unix:/tmp/egd.sock' 'control = unix:/tmp/control.sock' 'pidfile = /tmp/ekeyd.pid' \
+            'keyring = /tmp/keyring'
+        printf 'source = %s\n' "$@"
+    } >/tmp/ekeyd.conf
+    start ekeyd ekeyd --config /tmp/ekeyd.conf --foreground
+    wait_for 'ekeyd is ready' 20 logged ekeyd ' ready'
+}
+list() {
+    ekeydctl --socket /tmp/control.sock list
+}
+lists() { # lists PATTERN
+    list | grep -q "$1"
+}
+take() { # take BYTES FILE
+    egd-push --from unix:/tmp/egd.sock --to file:$2 --bytes "$1" --once --timeout 60
+}

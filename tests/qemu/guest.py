@@ -23,6 +23,8 @@ from harness import Failure, build_folder, check, need, program  # noqa: E402
 # Emulation takes three to ten times as long as the machine itself, more when that is busy.
 DEADLINE = 120.0
 
+PROGRAMS = ["ekeyd", "ekeydctl", "egd-push", "softkey"]
+
 
 def kernel_folder():
     folder = os.environ.get("EKEYD_KERNEL") or os.path.join(build_folder(), "kernel")

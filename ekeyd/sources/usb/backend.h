@@ -118,12 +118,12 @@ class Backend {
 
     // Keeps a channel that was shut until the last of its transfers has ended.
     void bury(std::unique_ptr<Channel> channel);
+    void reap(); // takes down those that are quiet; also done from the loop
 
   protected:
     void arrived(Device device);
     void left(std::uint64_t instance);
     void reap_soon() { reaper_.start(Duration::zero()); } // after transfers have ended
-    void reap();                                          // after transfers have ended
     std::size_t buried() const { return buried_.size(); } // channels that wait for the end of a transfer
     void abandon_buried(); // at the very end: what has not ended by now is leaked, because USB may still
                            // write to it

@@ -44,6 +44,17 @@ std::string why(End end) {
 
 } // namespace
 
+class Channel::Inside {
+  public:
+    explicit Inside(Channel& channel) : channel_(channel) { ++channel_.inside_; }
+    ~Inside() { --channel_.inside_; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+  private:
+    Channel& channel_;
+};
+
 Channel::Channel(Loop& loop, std::unique_ptr<OpenDevice> device, Plan plan, LinkOwner& owner)
     : device_(std::move(device)), plan_(std::move(plan)), owner_(&owner),
       memory_(plan_.reads * plan_.packets_a_read * largest_packet), timer_(loop) {
@@ -164,6 +175,7 @@ void Channel::begin_draining() {
 }
 
 void Channel::on_timer() {
+    const Inside inside(*this);
     switch (phase_) {
     case Phase::opening: next_request(); break;
     case Phase::draining:
@@ -225,6 +237,7 @@ void Channel::pause(bool on) {
 }
 
 void Channel::on_transfer(Transfer& transfer, End end, std::size_t bytes) {
+    const Inside inside(*this);
     if (!alive()) {
         wipe(memory_.span());
     } else if (&transfer == request_.get()) {
@@ -307,6 +320,7 @@ void Channel::clear_if_idle(Pipe& pipe) {
     }
     pipe.clearing = true;
     device_->clear_halt(pipe.address, [this, &pipe](bool cleared) {
+        const Inside inside(*this);
         pipe.clearing = false;
         pipe.halted = false;
         if (!alive()) {
@@ -360,7 +374,8 @@ void Channel::shut() {
 
 bool Channel::quiet() const {
     const auto flies = [](const Transfer* t) { return t != nullptr && t->in_flight(); };
-    return !in_.clearing && !out_.clearing && !flies(write_.get()) && !flies(request_.get()) &&
+    return inside_ == 0 && !in_.clearing && !out_.clearing && !flies(write_.get()) &&
+           !flies(request_.get()) &&
            std::none_of(reads_.begin(), reads_.end(), [&](const Read& r) { return flies(r.transfer.get()); });
 }
 

@@ -27,7 +27,7 @@ class Channel final : private TransferOwner {
 
     // Nothing more is told to the owner; what is in flight is cancelled.
     void shut();
-    bool quiet() const; // nothing in flight
+    bool quiet() const; // nothing in flight, and we are not inside a callback of it
 
   private:
     enum class Phase { opening, draining, running, ended };
@@ -42,6 +42,8 @@ class Channel final : private TransferOwner {
         bool clearing = false; // a clear_halt is under way
         unsigned troubles = 0; // transfers that failed, in a row
     };
+
+    class Inside; // a callback
 
     Result<void> find_endpoints();
     Result<void> claim();
@@ -78,6 +80,7 @@ class Channel final : private TransferOwner {
     std::vector<Byte> outgoing_; // being written
     bool refused_ = false;       // a write was taken in part only: on_writable() is owed
     bool paused_ = false;
+    unsigned inside_ = 0;
     Time drain_end_{};
     std::string lost_why_;
     // opening: the pause between requests; draining: quiet; running: a pause after trouble; ended: tells the

@@ -31,7 +31,7 @@ std::string UsbLink::condition() const {
     return channel_->condition();
 }
 
-LinkOpener UsbLink::opener(Loop& loop, Backend& backend, Choice choice, Plan plan) {
+LinkOpener UsbLink::opener(Loop& loop, Backend& backend, Choice choice, std::function<Plan(Id)> plan) {
     return [&loop, &backend, choice = std::move(choice),
             plan = std::move(plan)](LinkOwner& owner) -> Result<std::unique_ptr<Link>> {
         const auto& devices = backend.devices();
@@ -41,11 +41,12 @@ LinkOpener UsbLink::opener(Loop& loop, Backend& backend, Choice choice, Plan pla
             return fail("no " + choice.called + (choice.name.empty() ? "" : " " + choice.name) +
                         " is plugged in");
         }
+        backend.reap(); // an earlier link of ours may still hold the device
         auto opened = backend.open(*device);
         if (!opened) {
             return tl::unexpected(opened.error());
         }
-        auto channel = std::make_unique<Channel>(loop, std::move(*opened), plan, owner);
+        auto channel = std::make_unique<Channel>(loop, std::move(*opened), plan(device->id), owner);
         Channel& begun = *channel;
         std::unique_ptr<Link> link(new UsbLink(backend, std::move(channel))); // private constructor
         if (auto open = begun.open(); !open) {

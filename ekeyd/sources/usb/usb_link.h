@@ -1,6 +1,7 @@
 // A link over USB.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,8 +29,9 @@ class UsbLink final : public Link {
     void pause(bool on) override;
     std::string condition() const override;
 
-    // Opens the device that is there when the opener is called. The backend must outlive opener and link.
-    static LinkOpener opener(Loop& loop, Backend& backend, Choice choice, Plan plan);
+    // Opens the device that is there when the opener is called, by the plan for its kind. The backend must
+    // outlive opener and link.
+    static LinkOpener opener(Loop& loop, Backend& backend, Choice choice, std::function<Plan(Id)> plan);
 
   private:
     UsbLink(Backend& backend, std::unique_ptr<Channel> channel);

@@ -34,8 +34,8 @@ struct Bench final : LinkOwner {
     Bench() { check.bind<&Bench::look>(this); }
 
     Result<void> open(usb::Plan plan = quick_plan(), const std::string& name = "") {
-        auto opened =
-            usb::UsbLink::opener(loop, usb, {{entropy_key}, name, "Entropy Key"}, std::move(plan))(*this);
+        auto opened = usb::UsbLink::opener(loop, usb, {{entropy_key}, name, "Entropy Key"},
+                                           [plan](usb::Id) { return plan; })(*this);
         if (!opened) {
             return tl::unexpected(opened.error());
         }

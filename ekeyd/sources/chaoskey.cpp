@@ -1,0 +1,32 @@
+// ChaosKey (Altus Metrum) and Araneus Alea II. The kernel's driver "chaoskey" serves the same devices as
+// /dev/hwrng; it is detached, and given back afterwards.
+#include "ekeyd/sources/raw_source.h"
+#include "ekeyd/sources/registry.h"
+#include "ekeyd/sources/usb_driver.h"
+
+namespace ekey {
+
+namespace {
+
+// Transistor junction noise. Endpoint 5 gives it "cooked", stirred by a CRC of the device's; the kernel's
+// driver credits all of it. A CRC makes no entropy, and one bit is kept back.
+constexpr double claim = 7.0;
+
+usb::Plan plan(usb::Id) {
+    usb::Plan plan;
+    plan.vendor_in = 0x85;
+    plan.packets_a_read = 8;
+    plan.reads = 2;
+    return plan;
+}
+
+Result<std::unique_ptr<Source>> make(DongleMade made) {
+    return make_raw_source(std::move(made), RawTraits{.min_entropy = claim});
+}
+
+} // namespace
+
+const UsbDriver chaoskey_driver{"chaoskey", "ChaosKey", {{0x1d50, 0x60c6}}, true, false, plan, make};
+const UsbDriver alea_driver{"alea", "Alea", {{0x12d8, 0x0001}}, true, false, plan, make};
+
+} // namespace ekey

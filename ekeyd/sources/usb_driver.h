@@ -1,0 +1,42 @@
+// The kinds of dongle on USB. One more is one file, beside those named below, and one line in registry.cpp.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ekeyd/config/address.h"
+#include "ekeyd/sources/link.h"
+#include "ekeyd/sources/source.h"
+#include "ekeyd/sources/usb/plan.h"
+
+namespace ekey {
+
+struct SourceContext;
+
+// What a driver makes its source of.
+struct DongleMade {
+    const SourceContext& context;
+    const config::Address& address;
+    std::string path;   // for lists and logs
+    std::string serial; // as USB says, or empty
+    LinkOpener open;
+};
+
+struct UsbDriver {
+    std::string_view kind;   // in addresses: KIND:usb, KIND:usb:NAME
+    std::string_view called; // in messages
+    std::vector<usb::Id> ids;
+    bool own_serial; // its serial number differs from that of others of its kind
+    bool tty;        // reached through a tty of the kernel's as well: KIND:/dev/ttyACM0
+    usb::Plan (*plan)(usb::Id which);
+    Result<std::unique_ptr<Source>> (*make)(DongleMade made);
+};
+
+extern const UsbDriver entropy_key_driver, onerng_driver, truerng_driver, chaoskey_driver, alea_driver;
+
+// For a make() with nothing to add: a RawSource. Takes the parameters that every source takes, and no other.
+struct RawTraits;
+Result<std::unique_ptr<Source>> make_raw_source(DongleMade made, RawTraits traits);
+
+} // namespace ekey

@@ -1,0 +1,29 @@
+"""The whole path on a kernel of its own: a dongle, ekeyd, and egd-push into a random pool that starts empty."""
+from guest import PROGRAMS, Guest
+from harness import check_contains, main, test
+
+
+@test("in a guest, a dongle's entropy goes through ekeyd and egd-push into the kernel's pool, which it makes ready")
+def tty_to_pool(run):
+    # Nothing else may seed the pool meanwhile: no module and no program that waits for it.
+    output = Guest(run, programs=PROGRAMS).run(""". /test/functions.sh
+before=$(cat /proc/sys/kernel/random/entropy_avail)
+echo "pool before: $before"
+check 'the pool is not ready yet' [ "$before" -lt 256 ]
+dmesg | grep -q 'crng init done' && failed 'the pool was ready already'
+start softkey softkey --pty /tmp/key --keyring /tmp/keyring --rate 500
+wait_for 'softkey is ready' 20 logged softkey '^ready '
+daemon entropykey:/tmp/key
+wait_for 'the key runs' 30 lists 'Running OK'
+check 'a push' egd-push --from unix:/tmp/egd.sock --to kernel --credit 8 --bytes 64 --once --timeout 60
+echo "pool after: $(cat /proc/sys/kernel/random/entropy_avail)"
+check 'the pool is ready' [ "$(cat /proc/sys/kernel/random/entropy_avail)" = 256 ]
+dmesg | grep 'crng init done' || failed 'the kernel does not say that its generator is ready'
+kill $ekeyd_pid
+wait_for 'ekeyd ends' 5 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
+""")
+    check_contains(output, r"crng init done", "the kernel's word")
+
+
+if __name__ == "__main__":
+    main()
