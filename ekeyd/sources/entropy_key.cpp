@@ -55,8 +55,9 @@ Result<void> EntropyKey::open() {
     }
     link_ = std::move(*link);
     trouble_.clear();
-    retry_after_ = first_retry;
     opened_ = Loop::now();
+    before_ = session_->counters();
+    ++links_;
     fresh_ = true;
     unanswered_ = false;
     session_->start(opened_);
@@ -81,6 +82,8 @@ void EntropyKey::on_lost(const std::string& why) {
     trouble_ = why;
     owner_->on_failure(health::Failure::silence, "the device is gone: " + why);
     retry_.start(retry_after_);
+    // One that is lost again before it has run, because it stalls for example, is tried less and less often.
+    retry_after_ = std::min(retry_after_ * 2, last_retry);
 }
 
 void EntropyKey::pause(bool) {
@@ -193,6 +196,7 @@ void EntropyKey::on_state(State from, State to) {
     if (to == State::running && fresh_) {
         fresh_ = false;
         unanswered_ = false;
+        retry_after_ = first_retry;
         log::notice("session established",
                     {{"source", path_}, {"serial", session_->serial() ? session_->serial()->base64() : ""}});
         owner_->on_restart();
@@ -206,6 +210,11 @@ SourceStatus EntropyKey::status() const {
     status.ok = link_ != nullptr && session_->state() == State::running;
     if (!link_) {
         status.word = "Key closed. (Vanished?)";
+        return status;
+    }
+    if (auto trouble = link_->condition(); !trouble.empty()) {
+        status.ok = false;
+        status.word = std::move(trouble);
         return status;
     }
     switch (session_->state()) {
@@ -224,7 +233,12 @@ SourceStatus EntropyKey::status() const {
 
 void EntropyKey::add_statistics(Statistics& out) const {
     const double open_for = link_ ? std::chrono::duration<double>(Loop::now() - opened_).count() : 0;
-    add_entropy_key_statistics(session_->counters(), session_->info(), open_for, out);
+    // Plugged in again it is a new connection: its figures begin anew, and the serial's totals go on.
+    const auto& all = session_->counters();
+    add_entropy_key_statistics(since(before_, all), session_->info(), open_for, out);
+    out.emplace_back("Sessions", std::to_string(links_));
+    out.emplace_back("AllSessionsBytesRead", std::to_string(all.bytes_read));
+    out.emplace_back("AllSessionsEntropy", std::to_string(all.entropy_bytes));
 }
 
 namespace {

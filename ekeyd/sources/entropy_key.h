@@ -61,6 +61,8 @@ class EntropyKey final : public Source, private LinkOwner {
     Timer retry_, deadline_;
     Duration retry_after_;
     Time opened_{};
+    entropykey::Counters before_; // when it was opened
+    std::uint64_t links_ = 0;
     bool fresh_ = true;       // the session began anew since it last ran
     bool unanswered_ = false; // the key did not answer the last request in time
     std::string trouble_;     // why the link is closed

@@ -34,6 +34,18 @@ double per_byte(std::uint32_t shannons, std::uint32_t bytes) {
 
 } // namespace
 
+entropykey::Counters since(const entropykey::Counters& before, const entropykey::Counters& now) {
+    using C = entropykey::Counters;
+    entropykey::Counters part = now;
+    for (const auto field :
+         {&C::bytes_read, &C::bytes_written, &C::frames_ok, &C::framing_errors, &C::skipped_bytes,
+          &C::packets_ok, &C::packet_errors, &C::replayed, &C::missed, &C::resets, &C::rekeys, &C::nonces,
+          &C::unexpected_input, &C::entropy_bytes, &C::frame_byte_last}) {
+        part.*field = now.*field > before.*field ? now.*field - before.*field : 0;
+    }
+    return part;
+}
+
 void add_entropy_key_statistics(const entropykey::Counters& c, const entropykey::InfoReport& info,
                                 double seconds_open, Statistics& out) {
     const auto add = [&](const char* name, double value) { out.emplace_back(name, number(value)); };

@@ -6,6 +6,9 @@
 
 namespace ekey {
 
+// What was counted from `before` to `now`.
+entropykey::Counters since(const entropykey::Counters& before, const entropykey::Counters& now);
+
 // `seconds_open`: since the device was opened, 0 when it is closed.
 void add_entropy_key_statistics(const entropykey::Counters& counters, const entropykey::InfoReport& info,
                                 double seconds_open, Statistics& out);
