@@ -20,16 +20,6 @@ Pipeline::Pipeline(Loop& loop, std::size_t pool_size, Duration silence, UsbMaker
 Pipeline::~Pipeline() = default;
 
 Result<void> Pipeline::check(const config::Settings& settings) {
-    Loop loop;
-    const auto check_source = [&loop](const config::Address& address) -> Result<void> {
-        const auto source =
-            make_source(address, {loop, [](const auto&) { return nullptr; }}); // opens nothing
-        if (!source) {
-            return fail(source.error().what);
-        }
-        const auto claims = parse_claims(address, **source);
-        return claims ? Result<void>() : fail(claims.error().what);
-    };
     const auto check_all = [](const std::vector<config::Setting>& list, auto check_one) -> Result<void> {
         for (const config::Setting& setting : list) {
             const auto address = config::parse_address(setting.value);
@@ -195,15 +185,9 @@ Result<unsigned> Pipeline::add(config::Address address, bool must_open) {
 }
 
 Result<unsigned> Pipeline::add_finder(const UsbDriver& driver, const config::Address& address) {
-    // Parameters are checked now, with a source that is not kept, and not when the first dongle comes.
-    config::Address one = address;
-    one.rest += ":any";
-    auto source = make_source(one, {loop_, [](const auto&) { return nullptr; }, [this] { return usb(); }});
-    if (!source) {
-        return tl::unexpected(source.error());
-    }
-    if (auto claims = parse_claims(address, **source); !claims) {
-        return tl::unexpected(claims.error());
+    // Its parameters now, and not when the first dongle comes.
+    if (auto checked = check_source(address); !checked) {
+        return tl::unexpected(checked.error());
     }
     auto backend = usb();
     if (!backend) {

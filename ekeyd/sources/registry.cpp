@@ -69,14 +69,15 @@ Made make_dongle(const UsbDriver& driver, const config::Address& address, const 
     const std::string_view rest = address.rest;
     if (rest.starts_with("usb:") && rest.size() > 4) {
         const std::string name(rest.substr(4));
-        auto backend = context.usb ? context.usb() : fail("USB cannot be used here");
-        if (!backend) {
-            return fail(address.text + ": " + backend.error().what);
-        }
-        usb::Choice choice{driver.ids, name, std::string(driver.called)};
+        LinkOpener open = [&loop = context.loop, start_usb = context.usb, &driver,
+                           choice =
+                               usb::Choice{driver.ids, name, std::string(driver.called)}](LinkOwner& owner) {
+            auto backend = start_usb ? start_usb() : fail("USB is not used here");
+            return backend ? usb::UsbLink::open(loop, **backend, choice, driver.plan, owner)
+                           : Result<std::unique_ptr<Link>>(tl::unexpected(backend.error()));
+        };
         return driver.make({context, address, std::string(driver.kind) + ":" + address.rest,
-                            driver.own_serial ? name : "",
-                            usb::UsbLink::opener(context.loop, **backend, std::move(choice), driver.plan)});
+                            driver.own_serial ? name : "", std::move(open)});
     }
     if (driver.tty && rest.starts_with("/")) {
         return driver.make({context, address, address.rest, "", TtyLink::opener(context.loop, address.rest)});
@@ -111,6 +112,20 @@ Result<std::unique_ptr<Source>> make_source(const config::Address& address, cons
     }
     return fail(address.text + ": this build has no source of kind '" + address.kind + "' (it has: " + kinds +
                 ")");
+}
+
+Result<void> check_source(const config::Address& address) {
+    Loop loop;
+    config::Address one = address;
+    if (finds_many(address) != nullptr) {
+        one.rest += ":any"; // what may be said of all of them may be said of one
+    }
+    const auto source = make_source(one, {loop, [](const auto&) { return nullptr; }});
+    if (!source) {
+        return tl::unexpected(source.error());
+    }
+    const auto claims = parse_claims(address, **source);
+    return claims ? Result<void>() : tl::unexpected(claims.error());
 }
 
 Result<SourceClaims> parse_claims(const config::Address& address, const Source& source) {

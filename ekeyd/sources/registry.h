@@ -25,6 +25,9 @@ const UsbDriver* finds_many(const config::Address& address);
 // A source that has not been started. Errors: unknown kind, a kind this build does not have, bad parameters.
 Result<std::unique_ptr<Source>> make_source(const config::Address& address, const SourceContext& context);
 
+// Says what is wrong with an address's form or parameters; opens nothing.
+Result<void> check_source(const config::Address& address);
+
 // What every source's address may say, whatever its kind.
 struct SourceClaims {
     double min_entropy; // bits a byte, 0..8: min-entropy=

@@ -31,29 +31,27 @@ std::string UsbLink::condition() const {
     return channel_->condition();
 }
 
-LinkOpener UsbLink::opener(Loop& loop, Backend& backend, Choice choice, std::function<Plan(Id)> plan) {
-    return [&loop, &backend, choice = std::move(choice),
-            plan = std::move(plan)](LinkOwner& owner) -> Result<std::unique_ptr<Link>> {
-        const auto& devices = backend.devices();
-        const auto device =
-            std::find_if(devices.begin(), devices.end(), [&](const Device& d) { return choice.fits(d); });
-        if (device == devices.end()) {
-            return fail("no " + choice.called + (choice.name.empty() ? "" : " " + choice.name) +
-                        " is plugged in");
-        }
-        backend.reap(); // an earlier link of ours may still hold the device
-        auto opened = backend.open(*device);
-        if (!opened) {
-            return tl::unexpected(opened.error());
-        }
-        auto channel = std::make_unique<Channel>(loop, std::move(*opened), plan(device->id), owner);
-        Channel& begun = *channel;
-        std::unique_ptr<Link> link(new UsbLink(backend, std::move(channel))); // private constructor
-        if (auto open = begun.open(); !open) {
-            return tl::unexpected(open.error());
-        }
-        return link;
-    };
+Result<std::unique_ptr<Link>> UsbLink::open(Loop& loop, Backend& backend, const Choice& choice,
+                                            Plan (*plan)(Id), LinkOwner& owner) {
+    const auto& devices = backend.devices();
+    const auto device =
+        std::find_if(devices.begin(), devices.end(), [&](const Device& d) { return choice.fits(d); });
+    if (device == devices.end()) {
+        return fail("no " + choice.called + (choice.name.empty() ? "" : " " + choice.name) +
+                    " is plugged in");
+    }
+    backend.reap(); // an earlier link of ours may still hold the device
+    auto opened = backend.open(*device);
+    if (!opened) {
+        return tl::unexpected(opened.error());
+    }
+    auto channel = std::make_unique<Channel>(loop, std::move(*opened), plan(device->id), owner);
+    Channel& begun = *channel;
+    std::unique_ptr<Link> link(new UsbLink(backend, std::move(channel))); // private constructor
+    if (auto open = begun.open(); !open) {
+        return tl::unexpected(open.error());
+    }
+    return link;
 }
 
 } // namespace ekey::usb

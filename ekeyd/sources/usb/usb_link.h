@@ -1,7 +1,6 @@
 // A link over USB.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,9 +28,9 @@ class UsbLink final : public Link {
     void pause(bool on) override;
     std::string condition() const override;
 
-    // Opens the device that is there when the opener is called, by the plan for its kind. The backend must
-    // outlive opener and link.
-    static LinkOpener opener(Loop& loop, Backend& backend, Choice choice, std::function<Plan(Id)> plan);
+    // Opens the device that is there now, by the plan for its kind. The backend must outlive the link.
+    static Result<std::unique_ptr<Link>> open(Loop& loop, Backend& backend, const Choice& choice,
+                                              Plan (*plan)(Id), LinkOwner& owner);
 
   private:
     UsbLink(Backend& backend, std::unique_ptr<Channel> channel);

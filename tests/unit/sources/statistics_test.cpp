@@ -70,8 +70,8 @@ TEST_CASE("statistics have the names, units and roundings of ekeyd 1.1.5") {
 
 TEST_CASE("what a key has not reported is nan, neither absent nor a cold 0") {
     const auto s = statistics({}, {}, 0);
-    for (const char* name : {"KeyTemperatureC", "KeyTemperatureF", "KeyTemperatureK", "KeyVoltage", "FipsFrameRate",
-                             "KeyRawShannonPerByteL", "KeyDbsdShannonPerByteR"}) {
+    for (const char* name : {"KeyTemperatureC", "KeyTemperatureF", "KeyTemperatureK", "KeyVoltage",
+                             "FipsFrameRate", "KeyRawShannonPerByteL", "KeyDbsdShannonPerByteR"}) {
         INFO(name);
         REQUIRE(s.contains(name));
         CHECK(s.at(name) == "nan");

@@ -34,8 +34,10 @@ struct Bench final : LinkOwner {
     Bench() { check.bind<&Bench::look>(this); }
 
     Result<void> open(usb::Plan plan = quick_plan(), const std::string& name = "") {
-        auto opened = usb::UsbLink::opener(loop, usb, {{entropy_key}, name, "Entropy Key"},
-                                           [plan](usb::Id) { return plan; })(*this);
+        static usb::Plan used;
+        used = std::move(plan);
+        auto opened = usb::UsbLink::open(
+            loop, usb, {{entropy_key}, name, "Entropy Key"}, [](usb::Id) { return used; }, *this);
         if (!opened) {
             return tl::unexpected(opened.error());
         }
