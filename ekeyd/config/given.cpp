@@ -193,9 +193,11 @@ Result<std::string> read_file(const std::string& path, bool& found) {
     if (!file || ::fstat(file.get(), &about) != 0) {
         return fail(path + " cannot be read: " + std::strerror(errno));
     }
-    if (!S_ISREG(about.st_mode) && !S_ISFIFO(about.st_mode)) {
-        return fail(path + " cannot be read: it is not a file");
+    if (S_ISDIR(about.st_mode)) {
+        return fail(path + " cannot be read: it is a folder");
     }
+    // Opening must not wait for a FIFO's writer; reading must (a shell's <(...) writes when it gets to it).
+    ::fcntl(file.get(), F_SETFL, 0);
     std::string text;
     char piece[4096];
     for (;;) {

@@ -220,8 +220,10 @@ TEST_CASE("settings: the command line's errors") {
 TEST_CASE("settings: files that cannot be read") {
     CHECK(refused(with_arguments({"-f", "/nonexistent/ekeyd.conf"})) ==
           "/nonexistent/ekeyd.conf cannot be read: No such file or directory (name another with --config)");
-    CHECK(refused(with_arguments({"-f", "/"})) == "/ cannot be read: it is not a file");
-    CHECK(refused(with_arguments({"-f", "/dev/zero"})) == "/dev/zero cannot be read: it is not a file");
+    CHECK(refused(with_arguments({"-f", "/"})) == "/ cannot be read: it is a folder");
+    CHECK(refused(with_arguments({"-f", "/dev/zero"})) ==
+          "/dev/zero is longer than 1 MiB: is this ekeyd's configuration?");
+    CHECK(read_settings(3, std::array{"ekeyd", "-f", "/dev/null"}.data()).has_value());
     CHECK(refused(with_file(std::string((1 << 20) + 1, '\n'))) ==
           "F is longer than 1 MiB: is this ekeyd's configuration?");
 }
