@@ -4,9 +4,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
-#include <optional>
 
+#include <poll.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -19,34 +18,49 @@ namespace {
 // A master key with a blank at every character fits; a longer line is none.
 using Line = SecretArray<128>;
 
-constexpr std::array signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP, SIGTTIN, SIGTTOU};
+constexpr std::array signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP};
 
 volatile std::sig_atomic_t caught = 0;
 void remember(int signal) {
     caught = signal;
 }
 
-// Catches what would end or stop us, so that a blocking read returns and the terminal can be put right first.
+// Catches what would end or stop us, so that the terminal can be put right first. The signals come through
+// only inside wait_for_input(): one that came just before a read would otherwise wait for the next key.
 class SignalGuard {
   public:
     SignalGuard() {
         caught = 0;
+        sigset_t blocked;
+        ::sigemptyset(&blocked);
         struct sigaction action {};
-        action.sa_handler = remember; // without SA_RESTART: read() returns
+        action.sa_handler = remember;
         for (std::size_t i = 0; i < signals.size(); ++i) {
+            ::sigaddset(&blocked, signals[i]);
             ::sigaction(signals[i], &action, &before_[i]);
         }
+        ::sigprocmask(SIG_BLOCK, &blocked, &outside_);
     }
     ~SignalGuard() {
         for (std::size_t i = 0; i < signals.size(); ++i) {
             ::sigaction(signals[i], &before_[i], nullptr);
         }
+        ::sigprocmask(SIG_SETMASK, &outside_, nullptr);
     }
     SignalGuard(const SignalGuard&) = delete;
     SignalGuard& operator=(const SignalGuard&) = delete;
 
+    // False: a signal came.
+    bool wait_for_input() const {
+        pollfd input{STDIN_FILENO, POLLIN, 0};
+        while (caught == 0 && ::ppoll(&input, 1, nullptr, &outside_) < 0 && errno == EINTR) {
+        }
+        return caught == 0;
+    }
+
   private:
     std::array<struct sigaction, signals.size()> before_{};
+    sigset_t outside_{};
 };
 
 class EchoOff {
@@ -59,9 +73,7 @@ class EchoOff {
     }
     ~EchoOff() {
         if (known_) {
-            // A signal must not keep the terminal mute.
-            while (::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_) != 0 && errno == EINTR) {
-            }
+            ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
         }
     }
     EchoOff(const EchoOff&) = delete;
@@ -76,15 +88,15 @@ class EchoOff {
 enum class Read { line, too_long, end, interrupted };
 
 // One byte at a time: what follows the line on standard input is not ours.
-Read read_line(Line& line, std::size_t& size) {
+Read read_line(Line& line, std::size_t& size, const SignalGuard* guard) {
     size = 0;
     while (true) {
+        if (guard != nullptr && !guard->wait_for_input()) {
+            return Read::interrupted;
+        }
         char c = 0;
         const ssize_t got = ::read(STDIN_FILENO, &c, 1);
         if (got < 0 && errno == EINTR) {
-            if (caught != 0) {
-                return Read::interrupted;
-            }
             continue;
         }
         if (got <= 0 || c == '\n') {
@@ -114,11 +126,11 @@ Read ask_once(const std::string& serial, Line& line, std::size_t& size) {
         {
             const SignalGuard guard;
             const EchoOff silence;
-            if (!silence && caught == 0) {
+            if (!silence) {
                 return Read::end; // better no key than one on the screen
             }
             std::fputs(prompt.c_str(), stderr);
-            read = caught != 0 ? Read::interrupted : read_line(line, size);
+            read = read_line(line, size, &guard);
             std::fputs("\n", stderr);
         }
         if (read != Read::interrupted) {
@@ -134,7 +146,7 @@ Result<entropykey::MasterKey> ask_master_key(const std::string& serial) {
     Line line;
     std::size_t size = 0;
     if (::isatty(STDIN_FILENO) == 0) {
-        const Read read = read_line(line, size);
+        const Read read = read_line(line, size, nullptr);
         return parse(read, line, size);
     }
     for (int tries = 3;; --tries) {

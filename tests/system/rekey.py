@@ -156,7 +156,7 @@ def asks(run):
 @test("ekey-rekey is interrupted while it asks: the terminal echoes again, nothing has changed")
 def interrupted(run):
     case = Case(run)
-    for what in (b"\x03", signal.SIGTERM, signal.SIGHUP):
+    for what in (b"\x03", signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         terminal = Terminal(run, *case.arguments(case.key.serial))
         terminal.process.wait_output("Master key of")
         if isinstance(what, bytes):

@@ -145,7 +145,7 @@ TEST_CASE("every frame of a session is the vector's, byte by byte and whole") {
             for (unsigned sequence = 0, at = 0; sequence <= 4095; ++sequence) {
                 std::vector<Byte> plain(32, static_cast<Byte>(sequence));
                 for (const auto& [k, entropy] : vector.get_child("entropy")) {
-                    if (entropy.get<unsigned>("sequence") == sequence) {
+                    if (std::stoul(text(entropy, "sequence")) == sequence) {
                         plain = hex_at(entropy, "plaintext");
                         frames[sequence] = text(entropy, "frame");
                         ++at;
