@@ -1,6 +1,9 @@
 """The whole path on a kernel of its own: a dongle, ekeyd, and egd-push into a random pool that starts empty."""
+import re
+
+from daemons import Ekeyd, Softkey
 from guest import PROGRAMS, Guest
-from harness import check_contains, main, test
+from harness import check, check_contains, main, test
 
 
 @test("in a guest, a dongle's entropy goes through ekeyd and egd-push into the kernel's pool, which it makes ready")
@@ -23,6 +26,31 @@ kill $ekeyd_pid
 wait_for 'ekeyd ends' 5 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
 """)
     check_contains(output, r"crng init done", "the kernel's word")
+
+
+def pool_bytes_out(daemon):
+    return int(re.search(r"PoolBytesOut\D+(\d+)", daemon.health())[1])
+
+
+@test("QEMU's rng-egd on ekeyd's Unix socket: the guest reads /dev/hwrng, its virtio-rng, from our pool")
+def virtio_rng(run):
+    key = Softkey(run)
+    daemon = Ekeyd(run, softkeys=[key])
+    daemon.seeded()
+    before = pool_bytes_out(daemon)
+    guest = Guest(run, modules=["virtio_pci", "virtio-rng"], qemu=[
+        "-chardev", f"socket,id=egd,path={daemon.egd.removeprefix('unix:')}", "-object", "rng-egd,id=rng,chardev=egd",
+        "-device", "virtio-rng-pci,rng=rng"])
+    output = guest.run(""". /test/functions.sh
+echo "current: $(cat /sys/class/misc/hw_random/rng_current)"
+dd if=/dev/hwrng of=/tmp/bytes bs=64 count=16
+check 'the bytes are there' [ "$(wc -c </tmp/bytes)" = 1024 ]
+check 'and differ from each other' [ "$(gzip -c </tmp/bytes | wc -c)" -gt 1000 ]
+sha256sum /tmp/bytes
+""")
+    check_contains(output, "current: virtio_rng", "the guest's generator")
+    served = pool_bytes_out(daemon) - before
+    check(served >= 1024, f"the guest read 1024 bytes, and ekeyd served {served}")
 
 
 if __name__ == "__main__":
