@@ -26,7 +26,7 @@ results = {"passed": [], "failed": [], "skipped": []}
 for name in sys.argv[1:]:
     for result in read(name):
         results[kind(result)].append(result["name"])
-        if "benchmarklog" in name:
+        if name.endswith("benchmarks.json"):
             print(result["name"] + ":")
             print("".join(f"    {line}\n" for line in result.get("stdout", "").strip().splitlines()))
 
