@@ -136,12 +136,12 @@ class FakeUsb final : public usb::Backend {
             return true;
         }
         const bool in = (t.endpoint & 0x80) != 0;
-        unsigned& stalls = in ? d.stalls_in : d.stalls_out;
-        if (d.halted.contains(t.endpoint) || stalls > 0) {
-            if (!d.halted.contains(t.endpoint)) {
-                --stalls;
-                d.halted.insert(t.endpoint);
-            }
+        if (d.halted.contains(t.endpoint)) {
+            return false; // queued behind the stall: a host controller does not touch it
+        }
+        if (unsigned& stalls = in ? d.stalls_in : d.stalls_out; stalls > 0) {
+            --stalls;
+            d.halted.insert(t.endpoint);
             end = usb::End::stalled;
             return true;
         }

@@ -91,6 +91,22 @@ TEST_CASE("pipeline: each dongle on USB is one source; moved to another socket i
     CHECK(pipeline.sources()[0].number == 1);
 }
 
+TEST_CASE(
+    "an Entropy Key never gets a control request: SET_CONTROL_LINE_STATE hangs it until it is unplugged") {
+    Loop loop;
+    Stopper stopper{loop};
+    Pipeline pipeline(loop, 4096, std::chrono::seconds(10), make_fake);
+    REQUIRE(pipeline.add_configured_source("entropykey:usb"));
+    auto& key = made_usb->plug(entropy_key, "1-1", "NwBvBlg3OTBJORFD");
+    stopper.run(std::chrono::milliseconds(300)); // past the draining: the session begins
+    CHECK(std::string(key.written.begin(), key.written.end()) == "\x03");
+    CHECK(pipeline.reset_source(1));
+    CHECK(pipeline.remove_source(1));
+    stopper.run(std::chrono::milliseconds(50));
+    CHECK(key.claimed.empty());
+    CHECK(key.controls.empty());
+}
+
 TEST_CASE("pipeline: a dongle that cannot be opened is waited for, and is no end of anything") {
     Loop loop;
     Stopper stopper{loop};
