@@ -21,7 +21,8 @@ struct SourceRow {
 class CaptureReceiver {
   public:
     virtual void on_captured(ByteView raw) = 0;
-    virtual void on_capture_ended(std::string why) = 0; // the source went away; not called after all bytes came
+    virtual void
+    on_capture_ended(std::string why) = 0; // the source went away; not called after all bytes came
 
   protected:
     ~CaptureReceiver() = default;
@@ -33,7 +34,8 @@ class Subject {
     // An id is a number, a serial or a path.
     virtual Result<unsigned> find(std::string_view id) const = 0;
     virtual Result<Statistics> statistics(unsigned number) const = 0;
-    // `where` is a path (an Entropy Key, as in 1.1.5) or a source address. With `serial`, the device must have it.
+    // `where` is a path (an Entropy Key, as in 1.1.5) or a source address. With `serial`, the device must
+    // have it.
     virtual Result<unsigned> add_source(std::string_view where, std::optional<std::string_view> serial) = 0;
     virtual Result<void> add_directory(std::string_view directory) = 0;
     virtual Result<void> remove_source(unsigned number) = 0;

@@ -36,7 +36,7 @@ class Pool {
     // time; a null function ends it.
     void on_low(std::size_t mark, std::function<void()> call);
 
-    Turns& turns() { return turns_; }   // where those who wait queue up
+    Turns& turns() { return turns_; } // where those who wait queue up
     const Turns& turns() const { return turns_; }
     void serve() { turns_.run(*this); } // lets those who wait take what is there, in turns
 

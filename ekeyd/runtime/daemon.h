@@ -37,8 +37,8 @@ class PidFile {
     Fd fd_;
 };
 
-// Raises the soft limit of open files to the hard one: each client takes a descriptor, and 1,024, the usual soft
-// limit, is there for programs that use select(). Returns the limit that is then in force.
+// Raises the soft limit of open files to the hard one: each client takes a descriptor, and 1,024, the usual
+// soft limit, is there for programs that use select(). Returns the limit that is then in force.
 unsigned long raise_open_files_limit();
 
 // Runs as `user` (and `group`, default the user's own) from here on, without a way back and without

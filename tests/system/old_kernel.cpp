@@ -1,6 +1,7 @@
-// Preloaded into Debian's ekeyd-egd-linux: makes the kernel look like one before 5.18, where /dev/random polls
-// writable whenever the pool wants more. Today's never says so once it is seeded, and that program waits for it for
-// ever. RNDADDENTROPY is noted ("BITS BYTES SUM", a line each, in the file that OLD_KERNEL_LOG names), not passed on.
+// Preloaded into Debian's ekeyd-egd-linux: makes the kernel look like one before 5.18, where /dev/random
+// polls writable whenever the pool wants more. Today's never says so once it is seeded, and that program
+// waits for it for ever. RNDADDENTROPY is noted ("BITS BYTES SUM", a line each, in the file that
+// OLD_KERNEL_LOG names), not passed on.
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
