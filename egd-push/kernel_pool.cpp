@@ -6,12 +6,12 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <ctime>
 
 #include <fcntl.h>
 #include <linux/random.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "ekeyd/runtime/log.h"
 

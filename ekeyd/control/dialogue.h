@@ -13,7 +13,7 @@ namespace ekey::control {
 inline constexpr std::size_t longest_line = 8192 + 256;
 // A client that does not read stops being listened to above this, and a capture above this ends: as much as a
 // Unix socket holds for it besides (net.core.wmem_default, 212,992), and seconds of the fastest dongle.
-inline constexpr std::size_t most_output = 256 * 1024;
+inline constexpr std::size_t most_output = 262144;
 
 class Dialogue final : private CaptureReceiver {
   public:

@@ -16,7 +16,7 @@ namespace ekey::ctl {
 namespace {
 
 // No daemon of ours writes longer lines or more rows; what does is not ekeyd.
-constexpr std::size_t longest_line = 64 * 1024;
+constexpr std::size_t longest_line = 65536;
 constexpr std::size_t most_rows = 100000;
 
 Result<Fd> connect_tcp(const std::string& rest) {

@@ -24,7 +24,7 @@ class ClientTable;
 class Client final : public Taker {
   public:
     Client(ClientTable& table, Loop& loop, Fd socket, std::uint32_t index);
-    ~Client();
+    ~Client() override;
 
     std::uint32_t index() const { return index_; } // its place in the table
 

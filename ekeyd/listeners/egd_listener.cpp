@@ -7,6 +7,7 @@ namespace ekey {
 namespace {
 std::vector<int> borrow(const std::vector<Fd>& sockets) {
     std::vector<int> borrowed;
+    borrowed.reserve(sockets.size());
     for (const Fd& socket : sockets) {
         borrowed.push_back(socket.get());
     }
