@@ -47,7 +47,7 @@ def answers(address):
 class Ekeyd:
     """A running daemon with a Unix EGD socket, a control socket and a pid file, and the settings given as lines."""
 
-    def __init__(self, run, *settings, name="ekeyd", softkeys=(), keyring=None, arguments=()):
+    def __init__(self, run, *settings, name="ekeyd", softkeys=(), keyring=None, arguments=(), preexec=None):
         self.run = run
         self.egd = "unix:" + run.path(name + ".egd")
         self.control = "unix:" + run.path(name + ".sock")
@@ -57,11 +57,12 @@ class Ekeyd:
                  f"keyring = {keyring}", *(f"source = {key.source}" for key in softkeys), *settings]
         self.config = run.write(name + ".conf", "\n".join(lines) + "\n")
         self.arguments = ["--config", self.config, "--foreground", *arguments]
+        self.preexec = preexec
         self.program = None
         self.start()
 
     def start(self):
-        self.program = self.run.start("ekeyd", *self.arguments)
+        self.program = self.run.start("ekeyd", *self.arguments, preexec=self.preexec)
         wait_until(self._ready, "ekeyd answers on its sockets")
 
     def _ready(self):
