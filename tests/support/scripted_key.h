@@ -62,6 +62,13 @@ class ScriptedKey {
         return std::string(as_text(frame));
     }
 
+    // Any content, sense or not, with a right MAC.
+    std::string any(char type, char encoding, std::span<const Byte, entropykey::payload_size> payload) const {
+        entropykey::FrameBytes frame;
+        entropykey::encode_frame(frame, type, encoding, payload, *mac_);
+        return std::string(as_text(frame));
+    }
+
   private:
     std::string rekey(const std::string& base64_nonce) {
         std::array<Byte, 64> nonce;
