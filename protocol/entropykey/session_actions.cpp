@@ -109,6 +109,13 @@ void Session::forget_keys() {
 }
 
 void Session::send_nonce() {
+    if (output_size_ != 0) {
+        // A device can end a session faster than its owner writes. What was to be said to it is overtaken; part
+        // of a command may be out already, and a reset ends that.
+        output_size_ = 0;
+        send({&reset_command, 1});
+        ++counters_.resets;
+    }
     std::memcpy(nonce_.data(), &nonce_count_, sizeof nonce_count_);
     ++nonce_count_;
     random_(std::span(nonce_).subspan<sizeof nonce_count_>());

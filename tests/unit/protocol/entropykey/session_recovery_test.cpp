@@ -64,6 +64,27 @@ TEST_CASE("session: output that is not taken does not pile up") {
     CHECK(p.state() == State::running);
 }
 
+TEST_CASE(
+    "promise 5: a device that begins session after session before a byte is written to it ends nothing") {
+    for (const bool command_cut_off : {false, true}) {
+        CAPTURE(command_cut_off);
+        Pair p;
+        p.host.start();
+        CHECK(p.host.output() == "\x03");
+        for (int i = 0; i < 10; ++i) { // none of this needs a key
+            p.host.feed(p.device.serial_frame() + p.device.binary(PacketType::session_key, 12, block));
+            CHECK(p.state() == State::confirming);
+            if (command_cut_off)
+                p.host.session.consume_output(5);
+        }
+        p.host.feed(p.device.serial_frame());
+        CHECK(p.host.session.pending_output().size() == 1 + 18); // a reset, then one nonce
+        p.host.converse(p.device);
+        p.host.feed(p.device.entropy(0, block));
+        CHECK(p.state() == State::running);
+    }
+}
+
 TEST_CASE("session: no answer to the nonce: again from the reset") {
     Pair p;
     p.host.start();
