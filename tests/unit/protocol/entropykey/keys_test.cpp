@@ -92,3 +92,19 @@ TEST_CASE("keys: a mistyped master key is refused, and the sentence says how") {
     CHECK(says(parse_master_key("-" + checked.substr(1)).error(), "not base64"));
     CHECK(says(parse_master_key(checked.substr(0, 42) + "==").error(), "not base64 of 32"));
 }
+
+TEST_CASE("keys: a byte that is no ASCII is refused everywhere in a key") {
+    for (std::size_t at = 0; at < 44; ++at) {
+        for (int byte = 0x80; byte <= 0xff; ++byte) {
+            std::string text(44, 'A');
+            text[at] = static_cast<char>(byte);
+            CAPTURE(at);
+            CAPTURE(byte);
+            REQUIRE(!parse_long_term_key(text));
+            REQUIRE(!parse_master_key(text));
+            text[43] = at == 43 ? text[43] : '=';
+            REQUIRE(!parse_long_term_key(text));
+            REQUIRE(!parse_master_key(text));
+        }
+    }
+}
