@@ -62,7 +62,9 @@ void Pipeline::move_to_pool() {
     while (conditioner_->ready() && pool_.room() >= Conditioner::output_size) {
         SecretArray<Conditioner::output_size> output;
         conditioner_->extract(output.span());
-        pool_.put(output.span());
+        if (xor_.mask(output.span(), Loop::now())) {
+            pool_.put(output.span());
+        }
     }
 }
 
@@ -387,7 +389,10 @@ Result<std::vector<std::string>> Pipeline::health(std::optional<unsigned> number
              {"PoolBytesIn", std::to_string(pool_.counters().bytes_in)},
              {"PoolBytesOut", std::to_string(pool_.counters().bytes_out)},
              {"PoolWaiting", std::to_string(pool_.turns().size())},
-             {"ConditionerBits", bits}});
+             {"ConditionerBits", bits},
+             {"XorReseeds", std::to_string(xor_.reseeds())},
+             {"DrbgReseeds", std::to_string(pool_.drbg().reseeds())},
+             {"DrbgBytesOut", std::to_string(pool_.drbg().bytes_out())}});
     for (const auto& [n, stage] : stages_) {
         add_all(stage->health());
     }

@@ -1,6 +1,6 @@
 // The whole flow, in its order:
 //
-//     sources -> stages (driver + health tests) -> conditioner -> pool -> listeners and sinks
+//     sources -> stages (driver + health tests) -> conditioner -> XOR -> pool -> listeners and sinks
 //
 // Nothing flows back but back-pressure: a full pool pauses the sources that can be paused.
 #pragma once
@@ -15,6 +15,7 @@
 #include "ekeyd/control/subject.h"
 #include "ekeyd/listeners/listener.h"
 #include "ekeyd/pool/pool.h"
+#include "ekeyd/pool/rbg3_xor.h"
 #include "ekeyd/runtime/loop.h"
 #include "ekeyd/runtime/secret.h"
 #include "ekeyd/sinks/sink.h"
@@ -81,6 +82,7 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
     config::Keyring keyring_;
 
     Locked<Conditioner> conditioner_;
+    Rbg3Xor xor_;
     Pool pool_;
     UsbMaker make_usb_;
     std::unique_ptr<usb::Backend> usb_; // null until a source needs it

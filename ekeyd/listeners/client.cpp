@@ -56,7 +56,7 @@ void Client::on_ready(int) {
     }
     watch();
     if (state_ == State::waiting) {
-        table_.pool().turns().wait(*this);
+        table_.supply().wait(*this);
     }
 }
 
@@ -145,8 +145,8 @@ void Client::work(ByteView in) {
 
 // False when it cannot be answered now: the client then waits, is stalled, or is lost.
 bool Client::answer(const egd::Request& request) {
-    Pool& pool = table_.pool();
-    if (request.command == egd::Command::read_blocking && pool.spare() < request.count) {
+    Supply& supply = table_.supply();
+    if (request.command == egd::Command::read_blocking && supply.ready(request.count) < request.count) {
         if (flush()) {
             enter(State::waiting);
         }
@@ -160,23 +160,24 @@ bool Client::answer(const egd::Request& request) {
     switch (request.command) {
     case egd::Command::read_blocking: take(request.count, 0); break;
     case egd::Command::read: {
-        const std::size_t count = std::min<std::size_t>(request.count, pool.spare());
+        const std::size_t count = supply.ready(request.count);
         out[0] = static_cast<Byte>(count);
         take(count, egd::count_size);
         break;
     }
-    case egd::Command::level: batch.size += egd::encode_level(std::uint64_t{8} * pool.spare(), out); break;
+    case egd::Command::level: batch.size += egd::encode_level(supply.level(), out); break;
     case egd::Command::process_id: batch.size += egd::encode_process_id(getpid(), out); break;
     case egd::Command::write: break; // the parser reports none
     }
     return true;
 }
 
-// Moves bytes from the pool, which holds so many, behind `header` bytes that are written already.
+// Moves bytes from the supply, which has so many, behind `header` bytes that are written already.
 void Client::take(std::size_t count, std::size_t header) {
     auto& batch = table_.batch();
-    [[maybe_unused]] const bool taken = table_.pool().take(batch.room().subspan(header, count));
-    assert(taken);
+    if (count > 0) {
+        table_.supply().take(batch.room().subspan(header, count));
+    }
     batch.size += header + count;
     table_.count().bytes_served += count;
 }
@@ -208,7 +209,23 @@ bool Client::flush() {
     return state_ != State::stalled && state_ != State::lost;
 }
 
+std::size_t Client::wanted() const {
+    return table_.supply().cost(pending_.count);
+}
+
+void Client::try_again() {
+    if (state_ == State::waiting && table_.supply().ready(pending_.count) == pending_.count) {
+        go_on();
+    }
+}
+
 bool Client::serve(Pool&) {
+    go_on();
+    return state_ == State::waiting;
+}
+
+// Answers the read that has waited.
+void Client::go_on() {
     if (vanished()) {
         enter(State::lost);
     } else {
@@ -223,7 +240,6 @@ bool Client::serve(Pool&) {
     } else {
         watch();
     }
-    return state_ == State::waiting;
 }
 
 void Client::watch() {

@@ -2,7 +2,7 @@
 //
 //            +---- all is answered ----+
 //            v                         |
-//        [reading] --- the pool cannot meet a blocking read ---> [waiting] --- its turn ---> [reading]
+//        [reading] --- the supply cannot meet a blocking read ---> [waiting] --- its turn ---> [reading]
 //            |
 //            +--- the socket takes no more ---> [stalled] --- it took the rest ---> [reading]
 //
@@ -35,8 +35,9 @@ class Client final : public Taker {
     // read.
     bool vanished() const;
 
-    std::size_t wanted() const override { return pending_.count; }
+    std::size_t wanted() const override;
     bool serve(Pool& pool) override;
+    void try_again(); // when it waits, but not in the pool's queue: goes on if the supply is ready
 
   private:
     // Requests that can be answered together; a client that sends more has them read the next time.
@@ -44,7 +45,7 @@ class Client final : public Taker {
 
     enum class State : Byte {
         reading,
-        waiting, // for the pool: `pending_` is its blocking read
+        waiting, // for the supply: `pending_` is its blocking read
         stalled, // for its socket: `unsent_` holds what it must take first
         lost,    // to be closed
     };
@@ -56,6 +57,7 @@ class Client final : public Taker {
     void send_unsent();
     void work(ByteView in);
     void carry_on();
+    void go_on();
     bool answer(const egd::Request& request);
     void take(std::size_t count, std::size_t header);
     bool flush();

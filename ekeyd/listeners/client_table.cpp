@@ -6,12 +6,19 @@
 
 namespace ekey {
 
-ClientTable::ClientTable(Loop& loop, Pool& pool, std::string address, std::size_t max_clients,
-                         Duration look_after_every)
-    : loop_(loop), pool_(pool), address_(std::move(address)), max_clients_(max_clients),
-      look_after_every_(look_after_every), lost_timer_(loop), unwatched_timer_(loop) {
+ClientTable::ClientTable(Loop& loop, Pool& pool, std::unique_ptr<Supply> supply, std::string address,
+                         std::size_t max_clients, Duration look_after_every)
+    : loop_(loop), pool_(pool), supply_(std::move(supply)), address_(std::move(address)),
+      max_clients_(max_clients), look_after_every_(look_after_every), lost_timer_(loop),
+      unwatched_timer_(loop), ready_timer_(loop) {
     lost_timer_.bind<&ClientTable::close_lost>(this);
     unwatched_timer_.bind<&ClientTable::look_after_unwatched>(this);
+    ready_timer_.bind<&ClientTable::let_waiting_try>(this);
+    supply_->on_ready([this] {
+        if (counters_.waiting > 0) {
+            ready_timer_.start(Duration::zero());
+        }
+    });
 }
 
 ClientTable::~ClientTable() = default;
@@ -67,6 +74,17 @@ void ClientTable::close_lost() {
         close(*cell(index));
     }
     lost_.clear();
+}
+
+// All of them can have what they wait for, so their order is of no weight.
+void ClientTable::let_waiting_try() {
+    for (const auto& block : blocks_) {
+        for (auto& client : *block) {
+            if (client) {
+                client->try_again();
+            }
+        }
+    }
 }
 
 void ClientTable::watch_over_unwatched() {

@@ -8,6 +8,7 @@
 
 #include "ekeyd/listeners/client.h"
 #include "ekeyd/listeners/listener.h"
+#include "ekeyd/listeners/supply.h"
 #include "ekeyd/listeners/throttle.h"
 
 namespace ekey {
@@ -16,8 +17,8 @@ class ClientTable {
   public:
     // `address` is for the log. A vanished client that the loop cannot tell about holds its place for
     // look_after_every at most.
-    ClientTable(Loop& loop, Pool& pool, std::string address, std::size_t max_clients,
-                Duration look_after_every = std::chrono::seconds(5));
+    ClientTable(Loop& loop, Pool& pool, std::unique_ptr<Supply> supply, std::string address,
+                std::size_t max_clients, Duration look_after_every = std::chrono::seconds(5));
     ~ClientTable(); // closes all
 
     // Takes in an accepted, non-blocking stream socket, or closes it when there are max_clients already.
@@ -26,7 +27,7 @@ class ClientTable {
     const Listener::Counters& counters() const { return counters_; }
 
     // For the clients.
-    Pool& pool() { return pool_; }
+    Supply& supply() { return *supply_; }
     Unsent& unsent() { return unsent_; }
     Listener::Counters& count() { return counters_; }
     void close(Client& client);       // destroys it
@@ -52,10 +53,12 @@ class ClientTable {
     }
 
     void close_lost();
+    void let_waiting_try();
     void look_after_unwatched();
 
     Loop& loop_;
     Pool& pool_;
+    std::unique_ptr<Supply> supply_;
     std::string address_;
     std::size_t max_clients_;
     Duration look_after_every_;
@@ -64,7 +67,7 @@ class ClientTable {
     Listener::Counters counters_;
     std::vector<std::unique_ptr<Block>> blocks_;
     std::vector<std::uint32_t> free_, lost_;
-    Timer lost_timer_, unwatched_timer_;
+    Timer lost_timer_, unwatched_timer_, ready_timer_;
     Throttle said_garbage_, said_full_, said_no_slot_;
 };
 

@@ -15,14 +15,16 @@ std::vector<int> borrow(const std::vector<Fd>& sockets) {
 }
 } // namespace
 
-EgdListener::EgdListener(Loop& loop, Pool& pool, const config::Address& address, std::size_t max_clients,
-                         UnixListener socket)
-    : address_(address.text), unix_(std::move(socket)), clients_(loop, pool, address_, max_clients),
+EgdListener::EgdListener(Loop& loop, Pool& pool, const config::Address& address,
+                         std::unique_ptr<Supply> supply, std::size_t max_clients, UnixListener socket)
+    : address_(address.text), unix_(std::move(socket)),
+      clients_(loop, pool, std::move(supply), address_, max_clients),
       acceptor_(loop, *this, {unix_->fd()}, address_) {}
 
-EgdListener::EgdListener(Loop& loop, Pool& pool, const config::Address& address, std::size_t max_clients,
-                         std::vector<Fd> sockets)
-    : address_(address.text), tcp_(std::move(sockets)), clients_(loop, pool, address_, max_clients),
+EgdListener::EgdListener(Loop& loop, Pool& pool, const config::Address& address,
+                         std::unique_ptr<Supply> supply, std::size_t max_clients, std::vector<Fd> sockets)
+    : address_(address.text), tcp_(std::move(sockets)),
+      clients_(loop, pool, std::move(supply), address_, max_clients),
       acceptor_(loop, *this, borrow(tcp_), address_) {}
 
 std::string EgdListener::bound_address() const {

@@ -13,10 +13,10 @@ namespace ekey {
 class EgdListener final : public Listener, AcceptOwner {
   public:
     // Takes over bound, listening, non-blocking sockets.
-    EgdListener(Loop& loop, Pool& pool, const config::Address& address, std::size_t max_clients,
-                UnixListener socket);
-    EgdListener(Loop& loop, Pool& pool, const config::Address& address, std::size_t max_clients,
-                std::vector<Fd> sockets);
+    EgdListener(Loop& loop, Pool& pool, const config::Address& address, std::unique_ptr<Supply> supply,
+                std::size_t max_clients, UnixListener socket);
+    EgdListener(Loop& loop, Pool& pool, const config::Address& address, std::unique_ptr<Supply> supply,
+                std::size_t max_clients, std::vector<Fd> sockets);
 
     const std::string& address() const override { return address_; }
     std::string bound_address() const override;

@@ -11,8 +11,42 @@ constexpr std::uint64_t default_max_clients = 16384, highest_max_clients = 1'000
 struct Options {
     std::size_t max_clients = default_max_clients;
     std::optional<UnixListener::Options> unix_socket;
-    config::HostPort tcp; // when it is no Unix socket
+    std::optional<DrbgOptions> drbg; // output=drbg
+    config::HostPort tcp;            // when it is no Unix socket
 };
+
+// A second is the shortest time between two reseeds; a day is longer than anyone should serve on an old seed.
+constexpr std::uint64_t shortest_max_age = 1, longest_max_age = 86400;
+
+Result<void> read_output(const config::Address& address, Options& options) {
+    const std::string* output = address.find("output");
+    if (output != nullptr && *output == "drbg") {
+        options.drbg.emplace();
+    } else if (output != nullptr && *output != "full-entropy") {
+        return fail("output is \"" + *output + "\": it takes full-entropy and drbg");
+    }
+    const std::string* max_age = address.find("max-age");
+    const std::string* resistance = address.find("prediction-resistance");
+    if (!options.drbg && (max_age != nullptr || resistance != nullptr)) {
+        return fail(std::string(max_age != nullptr ? "max-age" : "prediction-resistance") +
+                    " belongs to output=drbg: full-entropy has no generator that could be too old");
+    }
+    if (max_age != nullptr) {
+        const auto seconds = config::parse_number("max-age", *max_age, shortest_max_age, longest_max_age);
+        if (!seconds) {
+            return tl::unexpected(seconds.error());
+        }
+        options.drbg->max_age = std::chrono::seconds(*seconds);
+    }
+    if (resistance != nullptr) {
+        const auto wanted = config::parse_yes_no("prediction-resistance", *resistance);
+        if (!wanted) {
+            return tl::unexpected(wanted.error());
+        }
+        options.drbg->prediction_resistance = *wanted;
+    }
+    return {};
+}
 
 Result<void> read_common(const config::Address& address, Options& options) {
     if (const std::string* text = address.find("max-clients")) {
@@ -22,15 +56,12 @@ Result<void> read_common(const config::Address& address, Options& options) {
         }
         options.max_clients = *number;
     }
-    const std::string* output = address.find("output");
-    if (output != nullptr && *output != "full-entropy") {
-        return fail("output is \"" + *output + "\": this build serves full-entropy only");
-    }
-    return {};
+    return read_output(address, options);
 }
 
 Result<void> read_unix(const config::Address& address, Options& options) {
-    if (auto known = config::check_parameters(address, {"mode", "user", "group", "max-clients", "output"});
+    if (auto known = config::check_parameters(
+            address, {"mode", "user", "group", "max-clients", "output", "max-age", "prediction-resistance"});
         !known) {
         return known;
     }
@@ -54,7 +85,9 @@ Result<void> read_unix(const config::Address& address, Options& options) {
 }
 
 Result<void> read_tcp(const config::Address& address, Options& options) {
-    if (auto known = config::check_parameters(address, {"max-clients", "output"}); !known) {
+    if (auto known =
+            config::check_parameters(address, {"max-clients", "output", "max-age", "prediction-resistance"});
+        !known) {
         return known;
     }
     auto where = config::parse_host_port(address.rest);
@@ -93,18 +126,21 @@ Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const co
     if (!options) {
         return tl::unexpected(options.error());
     }
+    auto supply = options->drbg ? drbg_supply(pool, *options->drbg) : full_entropy_supply(pool);
     if (options->unix_socket) {
         auto socket = UnixListener::open(*options->unix_socket);
         if (!socket) {
             return tl::unexpected(socket.error());
         }
-        return std::make_unique<EgdListener>(loop, pool, address, options->max_clients, std::move(*socket));
+        return std::make_unique<EgdListener>(loop, pool, address, std::move(supply), options->max_clients,
+                                             std::move(*socket));
     }
     auto sockets = listen_tcp(options->tcp.host, options->tcp.port);
     if (!sockets) {
         return tl::unexpected(sockets.error());
     }
-    return std::make_unique<EgdListener>(loop, pool, address, options->max_clients, std::move(*sockets));
+    return std::make_unique<EgdListener>(loop, pool, address, std::move(supply), options->max_clients,
+                                         std::move(*sockets));
 }
 
 } // namespace ekey

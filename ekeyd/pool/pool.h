@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "ekeyd/pool/drbg.h"
 #include "ekeyd/pool/turns.h"
 #include "ekeyd/runtime/secret.h"
 #include "protocol/bytes.h"
@@ -40,6 +41,10 @@ class Pool {
     const Turns& turns() const { return turns_; }
     void serve() { turns_.run(*this); } // lets those who wait take what is there, in turns
 
+    // The generator for listeners that ask for it; it feeds on this pool.
+    Drbg& drbg() { return drbg_; }
+    const Drbg& drbg() const { return drbg_; }
+
     struct Counters {
         std::uint64_t bytes_in = 0, bytes_out = 0;
     };
@@ -51,6 +56,7 @@ class Pool {
     std::size_t low_mark_ = 0;
     std::function<void()> on_low_;
     Turns turns_;
+    Drbg drbg_{*this};
     Counters counters_;
 };
 

@@ -52,7 +52,7 @@ struct Contender {
 void compare(const Folder& folder, const std::string& transport, std::size_t clients, int rounds,
              Duration length) {
     std::vector<std::unique_ptr<Contender>> contenders;
-    for (const Kind kind : {Kind::floor, Kind::listener, Kind::chain}) {
+    for (const Kind kind : {Kind::floor, Kind::listener, Kind::chain, Kind::drbg}) {
         const std::string address = transport == "unix"
                                         ? "unix:" + folder.path + "/" + std::to_string(static_cast<int>(kind))
                                         : "tcp:127.0.0.1:0";
@@ -125,9 +125,9 @@ int main(int argc, char** argv) {
         const auto length = std::chrono::duration_cast<Duration>(
             std::chrono::duration<double>(argc > 2 ? std::stod(argv[2]) : 0.4));
         std::printf(
-            "without sockets, 32 bytes cost %.0f ns from a stream by the pool, %.0f ns with health tests "
-            "and conditioning\n",
-            pool_cost(Kind::listener), pool_cost(Kind::chain));
+            "without sockets, 32 bytes cost %.0f ns from a stream by the pool, %.0f ns with health tests, "
+            "conditioning and XOR, %.0f ns from the generator\n",
+            pool_cost(Kind::listener), pool_cost(Kind::chain), pool_cost(Kind::drbg));
         const Folder folder;
         std::puts("       clients server          requests/s  ratio   us of CPU  ratio   fewest/most");
         if (argc > 4) {

@@ -20,6 +20,7 @@
 #include "ekeyd/config/address.h"
 #include "ekeyd/health/monitor.h"
 #include "ekeyd/listeners/listener.h"
+#include "ekeyd/pool/rbg3_xor.h"
 #include "ekeyd/runtime/tcp_socket.h"
 #include "ekeyd/runtime/unix_socket.h"
 #include "load.h"
@@ -128,7 +129,9 @@ class Chain {
             if (conditioner_->ready()) {
                 SecretArray<Conditioner::output_size> out;
                 conditioner_->extract(out.span());
-                pool_.put(out.span());
+                if (xor_.mask(out.span(), Loop::now())) {
+                    pool_.put(out.span());
+                }
             }
         }
     }
@@ -139,13 +142,16 @@ class Chain {
     SecretBytes samples_{2500};
     Locked<health::Monitor> monitor_ = make_locked<health::Monitor>(health::Settings{7.0, true});
     Locked<Conditioner> conditioner_ = make_locked<Conditioner>();
+    Rbg3Xor xor_;
 };
 
 [[noreturn]] void run_ours(Kind kind, const std::string& address, Fd ready) {
     Loop loop;
     Pool pool(65536);
     Chain chain(pool, kind == Kind::chain);
-    const auto listener = make_listener(loop, pool, config::parse_address(address).value()).value();
+    const std::string parameters = kind == Kind::drbg ? ",output=drbg" : "";
+    const auto listener =
+        make_listener(loop, pool, config::parse_address(address + parameters).value()).value();
     report(ready, listener->bound_address());
     ready.reset();
     loop.run();
@@ -159,6 +165,7 @@ const char* name(Kind kind) {
     case Kind::floor: return "bare epoll loop";
     case Kind::listener: return "listener";
     case Kind::chain: return "whole chain";
+    case Kind::drbg: return "listener, drbg";
     }
     return "";
 }
@@ -170,7 +177,11 @@ double pool_cost(Kind kind) {
     const std::clock_t start = std::clock();
     for (int i = 0; i < answers; ++i) {
         SecretArray<read_size> answer;
-        if (!pool.take(answer.span())) {
+        const Time now = Loop::now();
+        const bool taken = kind == Kind::drbg ? pool.drbg().ready(now, std::chrono::hours(1)) &&
+                                                    pool.drbg().generate(answer.span(), now, Duration::max())
+                                              : pool.take(answer.span());
+        if (!taken) {
             throw std::runtime_error("the pool ran dry");
         }
     }

@@ -10,7 +10,8 @@ namespace ekey::bench {
 enum class Kind {
     floor,    // a bare epoll loop: read() what came, write() 32 bytes from a static buffer
     listener, // ekeyd's listener and pool, filled straight from a ChaCha20 stream
-    chain,    // the same, with health tests and conditioning between stream and pool
+    chain,    // the same, with health tests, conditioning and the XOR between stream and pool
+    drbg,     // a listener with output=drbg on such a pool
 };
 const char* name(Kind kind);
 
@@ -33,7 +34,7 @@ class Server {
 
 // Nanoseconds of processor time for 32 bytes from the pool and all that fills it, without sockets and
 // clients.
-double pool_cost(Kind kind); // Kind::listener or Kind::chain
+double pool_cost(Kind kind); // any but Kind::floor
 
 void pin_to_core(unsigned core); // the calling process; no effect on a machine with one core
 

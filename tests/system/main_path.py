@@ -15,18 +15,18 @@ def whole_way(run, transport):
     key = Softkey(run, transport=transport)
     daemon = Ekeyd(run, softkeys=[key])
     served = daemon.seeded(20 * OUTPUT)
-    check_equal(len(explain(served, key.plaintext(), 7)), 20, "outputs made of what softkey sealed")
+    check_equal(len(explain(served, key.plaintext(), 7)), 1 + 20, "a seed and outputs made of what softkey sealed")
     row = daemon.key()
     check_equal((row["OK"], row["Status"], row["Path"], row["SerialNo"]), ("YES", "Running OK", key.path, key.serial),
                 "the row of ListEntropyKeys")
 
 
-@test("from a dongle on a pty to a client: every byte is the hash of tested noise")
+@test("from a dongle on a pty to a client: every byte is the hash of tested noise, XORed with the generator's")
 def pty(run):
     whole_way(run, "pty")
 
 
-@test("from a dongle on a Unix socket to a client: every byte is the hash of tested noise")
+@test("from a dongle on a Unix socket to a client: every byte is the hash of tested noise, XORed with the generator's")
 def unix_socket(run):
     whole_way(run, "unix")
 

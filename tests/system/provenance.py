@@ -1,18 +1,30 @@
 """Says which bytes of a noise source every served byte was made from.
 
-The rules recomputed here, with Python's own SHA-512, are those that ekeyd documents (ekeyd/health/monitor.h,
-ekeyd/conditioner/conditioner.h): tested noise is released in whole blocks of 2,500 bytes, counted from where the
-health tests began; an output of 64 bytes is SHA-512 of the released bytes since the last output, as many as hold
-64 * 8 + 64 bits at the claimed min-entropy; and when the source fails, the credit of what was gathered is taken back,
-so that those bytes are in the next output beside a full measure of new ones.
+The rules recomputed here, with Python's own SHA-512 and a ChaCha20 of the tests' own, are those that ekeyd documents
+(ekeyd/health/monitor.h, ekeyd/conditioner/conditioner.h, ekeyd/pool/rbg3_xor.h): tested noise is released in whole
+blocks of 2,500 bytes, counted from where the health tests began; a conditioned output of 64 bytes is SHA-512 of the
+released bytes since the last one, as many as hold 64 * 8 + 64 bits at the claimed min-entropy; and when the source
+fails, the credit of what was gathered is taken back, so that those bytes are in the next output beside a full measure
+of new ones. The first output seeds a generator and is not served. Those that follow are served XORed with the
+generator's next 64 bytes, but for one now and then that reseeds it: after 64 KiB, or after a minute and 1 KiB.
+
+Nothing here needs to be told a secret of the daemon: whoever knows all the noise knows all that is served.
 """
+import copy
 import hashlib
+import os
+import sys
 
 from harness import Failure
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vectors"))
+from generator import Generator  # noqa: E402
 
 BLOCK = 2500
 OUTPUT = 64
 PACKET = 32  # the tests begin anew between packets, never within one
+RESEED_AFTER = 65536  # bytes served
+RESEED_FEWEST = 1024  # not before so many, whatever the time
 
 
 def measure(min_entropy):
@@ -20,46 +32,90 @@ def measure(min_entropy):
     return -(-(8 * OUTPUT + 64) // min_entropy)
 
 
+class Noise:
+    """Where conditioned outputs may come from."""
+
+    def __init__(self, stream, min_entropy):
+        self._stream = stream
+        self._need = measure(min_entropy)
+
+    def candidates(self, position, block_end):
+        """The pieces of the stream that the next output may be made of, likely ones first, each with the end of the
+        block that its last byte is in. `position` is where the last output ended; None before the first."""
+        need = self._need
+        if position is not None:
+            yield [(position, position + need)], block_end
+        # What was gathered of the block that was being used up, if anything, then a later block.
+        tail = [(position, block_end)] if position is not None and position < block_end else []
+        gathered = sum(e - b for b, e in tail)
+        earliest = block_end if block_end is not None else 0
+        following = range(earliest, len(self._stream), BLOCK)  # a block was dropped
+        anew = range(-(-earliest // PACKET) * PACKET, len(self._stream), PACKET)  # the tests began again
+        for begin in (*following, *anew):
+            for size in {need - gathered, need}:
+                if size > 0:
+                    yield [*tail, (begin, begin + size)], begin + BLOCK
+
+    def output(self, pieces):
+        return hashlib.sha512(b"".join(self._stream[b:e] for b, e in pieces)).digest()
+
+    def find(self, output, position, block_end):
+        return next((c for c in self.candidates(position, block_end) if self.output(c[0]) == output), None)
+
+
+def after(candidate):
+    """Position and end of the block once the candidate is used up."""
+    pieces, block_end = candidate
+    position = pieces[-1][1]
+    while position > block_end:
+        block_end += BLOCK
+    return position, block_end
+
+
+def unmasked(output, generator):
+    return bytes(a ^ b for a, b in zip(output, generator.generate(OUTPUT)))
+
+
 def explain(served, stream, min_entropy):
     """Finds the origin of every whole output in `served`, which one client has read without a gap from the first
     byte on, in `stream`, the noise in the order in which it was decrypted. Returns the pieces of the stream that
-    were used, as (begin, end), in order. Fails for an output that the rules cannot have made.
+    were used, those that became seeds too, as (begin, end), in order. Fails for an output that the rules cannot have
+    made.
     """
-    need = measure(min_entropy)
+    noise = Noise(stream, min_entropy)
     used = []
-    position = None  # where the next byte comes from
-    block_end = None
-    for index in range(len(served) // OUTPUT):
-        output = served[OUTPUT * index:OUTPUT * (index + 1)]
+    generator = None  # before the first seed
+    where = (None, None)
 
-        def is_output(*pieces):
-            return hashlib.sha512(b"".join(stream[b:e] for b, e in pieces)).digest() == output
+    def masked(output):
+        """Made with the generator as it is."""
+        if generator is None or generator.since_reseed >= RESEED_AFTER:
+            return None
+        trial = copy.copy(generator)
+        found = noise.find(unmasked(output, trial), *where)
+        return found and (trial, [found])
 
-        found = None
-        if position is not None and is_output((position, position + need)):
-            found = [(position, position + need)]
-        else:
-            # What was gathered of the block that was being used up, if anything, then a later block.
-            tail = [(position, block_end)] if position is not None and position < block_end else []
-            gathered = sum(e - b for b, e in tail)
-            earliest = block_end if block_end is not None else 0
-            following = range(earliest, len(stream), BLOCK)  # a block was dropped
-            anew = range(-(-earliest // PACKET) * PACKET, len(stream), PACKET)  # the tests began again
-            for begin in (*following, *anew):
-                for size in {need - gathered, need}:
-                    if size > 0 and is_output(*tail, (begin, begin + size)):
-                        found = [*tail, (begin, begin + size)]
-                        block_end = begin + BLOCK
-                        break
-                if found:
-                    break
-        if not found:
-            raise Failure(f"bytes {OUTPUT * index} to {OUTPUT * (index + 1)} that were served are not made of tested "
-                          f"noise by the rules")
-        used += found
-        position = found[-1][1]
-        while position > block_end:
-            block_end += BLOCK
+    def masked_after_reseed(output):
+        """An output became a seed and was not served; this is the next one."""
+        if generator is not None and generator.since_reseed < RESEED_FEWEST:
+            return None
+        for seed in noise.candidates(*where):
+            trial = (generator or Generator()).reseeded(noise.output(seed[0]))
+            found = noise.find(unmasked(output, trial), *after(seed))
+            if found:
+                return trial, [seed, found]
+        return None
+
+    for begin in range(0, len(served) - OUTPUT + 1, OUTPUT):
+        output = served[begin:begin + OUTPUT]
+        made = masked(output) or masked_after_reseed(output)
+        if not made:
+            raise Failure(f"bytes {begin} to {begin + OUTPUT} that were served are not made of tested noise by the "
+                          f"rules")
+        generator, candidates = made
+        for candidate in candidates:
+            used += candidate[0]
+            where = after(candidate)
     return used
 
 

@@ -32,8 +32,16 @@ TEST_CASE("listener: an address that cannot be meant is refused in a sentence") 
     CHECK(says(refusal(f, path + ",mode=9"), "octal"));
     CHECK(says(refusal(f, path + ",max-clients=0"), "max-clients"));
     CHECK(says(refusal(f, path + ",user=no-such-user-here"), "no user"));
-    CHECK(says(refusal(f, path + ",output=drbg"), "full-entropy only"));
+    CHECK(says(refusal(f, path + ",output=drgb"), "it takes full-entropy and drbg"));
     CHECK(refusal(f, path + ",output=full-entropy") == "");
+    CHECK(refusal(f, path + "2,output=drbg,max-age=86400,prediction-resistance=no") == "");
+    CHECK(says(refusal(f, path + ",output=drbg,max-age=0"), "max-age"));
+    CHECK(says(refusal(f, path + ",output=drbg,max-age=86401"), "86400"));
+    CHECK(says(refusal(f, path + ",max-age=10"), "belongs to output=drbg"));
+    CHECK(
+        says(refusal(f, path + ",output=full-entropy,prediction-resistance=yes"), "belongs to output=drbg"));
+    CHECK(says(refusal(f, path + ",output=drbg,prediction-resistance=perhaps"), "prediction-resistance"));
+    CHECK(says(refusal(f, path + ",output=drbg,max-ago=10"), "did you mean max-age?"));
     CHECK(says(refusal(f, "tcp:127.0.0.1:0,mode=0600"), "no parameter \"mode\""));
     CHECK(says(refusal(f, "tcp:127.0.0.1"), "no port"));
     CHECK(says(refusal(f, "tcp:127.0.0.1:65536"), "65535"));
