@@ -1,4 +1,4 @@
-// Where a host finds the softkey: a pseudo-terminal, a tty, or a Unix socket. The softkey owns the far end.
+// Where a host finds the softkey: a pseudo-terminal, a tty, a Unix socket, or USB. The softkey owns the far end.
 #pragma once
 
 #include <memory>
@@ -17,6 +17,8 @@ class LineOwner {
     virtual void on_writable() = 0;
     // Where the line can tell (a socket): a host came or went. What waited for the one before is stale.
     virtual void on_host_changed() = 0;
+    // A line that feeds its device (USB) was plugged in at the host: the device starts anew.
+    virtual void on_powered_up() {}
 
   protected:
     ~LineOwner() = default;

@@ -1,4 +1,5 @@
 // softkey: an Entropy Key in software.
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include "ekeyd/runtime/secret.h"
 #include "tests/softkey/options.h"
 #include "tests/softkey/runner.h"
+#include "tests/softkey/usbip_line.h"
 
 namespace {
 
@@ -21,21 +23,22 @@ using namespace ekey;
 using namespace ekey::softkey;
 
 // Streams of one seed, kept apart by their number.
-constexpr std::uint64_t entropy_stream = 0, nonce_stream = 1, identity_stream = 2;
+constexpr std::uint64_t entropy_stream = 0, nonce_stream = 1, identity_stream = 2, streams_of_one = 3;
 
-std::unique_ptr<Noise> noise_for(const Options& options, std::uint64_t stream) {
-    return options.seed ? seeded_noise(*options.seed, stream) : kernel_noise();
+std::unique_ptr<Noise> noise_for(const Options& options, unsigned device, std::uint64_t stream) {
+    return options.seed ? seeded_noise(*options.seed, device * streams_of_one + stream) : kernel_noise();
 }
 
-// What was not given is made up.
-Identity identity_for(const Options& options) {
+// What was not given is made up. Further devices have the serial numbers that follow in the last byte.
+Identity identity_for(const Options& options, unsigned device) {
     Identity identity;
-    const auto noise = noise_for(options, identity_stream);
+    const auto noise = noise_for(options, device, identity_stream);
     noise->fill(identity.serial.bytes);
     noise->fill(identity.long_term_key.span());
     noise->fill(identity.master_key.span());
     if (options.serial) {
         identity.serial = *options.serial;
+        identity.serial.bytes.back() = static_cast<Byte>(identity.serial.bytes.back() + device);
     }
     if (options.long_term_key) {
         identity.long_term_key = *options.long_term_key;
@@ -74,11 +77,11 @@ Result<void> write_papers(const Options& options, const Identity& identity) {
     return options.card_file.empty() ? Result<void>{} : write_card(options.card_file, identity);
 }
 
-Result<Runner::Setup> setup_for(const Options& options, const Identity& identity) {
+Result<Runner::Setup> setup_for(const Options& options, unsigned device, const Identity& identity) {
     Runner::Setup setup;
     setup.identity = identity;
-    setup.noise = noise_for(options, entropy_stream);
-    setup.nonces = noise_for(options, nonce_stream);
+    setup.noise = noise_for(options, device, entropy_stream);
+    setup.nonces = noise_for(options, device, nonce_stream);
     setup.faults = options.faults;
     setup.rate = options.rate;
     if (!options.noise_file.empty()) {
@@ -102,13 +105,12 @@ std::unique_ptr<Line> line_for(Loop& loop, const Options& options) {
     switch (options.line) {
     case Options::LineKind::pty: return pty_line(loop, options.path);
     case Options::LineKind::tty: return tty_line(loop, options.path);
-    case Options::LineKind::unix_socket: break;
+    default: return unix_line(loop, options.path);
     }
-    return unix_line(loop, options.path);
 }
 
-void report_ready(const Options& options, const Identity& identity) {
-    const std::string line = "ready " + options.path + " " + identity.serial.base64() + "\n";
+void report_ready(const Options& options, const std::string& path, const Identity& identity) {
+    const std::string line = "ready " + path + " " + identity.serial.base64() + "\n";
     if (::write(options.ready_fd, line.data(), line.size()) < 0) {
         say("descriptor " + std::to_string(options.ready_fd) + " cannot be written: " + std::strerror(errno));
     }
@@ -119,15 +121,27 @@ struct Stopper {
     void on_signal(int) { loop.stop(); }
 };
 
-Result<void> run(const Options& options) {
-    const Identity identity = identity_for(options);
+// One device, on its line and ready; `server` where that is USB/IP.
+Result<std::unique_ptr<Runner>> start_device(Loop& loop, const Options& options, UsbipServer* server,
+                                             unsigned device) {
+    const Identity identity = identity_for(options, device);
     if (auto written = write_papers(options, identity); !written) {
-        return written;
+        return tl::unexpected(written.error());
     }
-    auto setup = setup_for(options, identity);
+    auto setup = setup_for(options, device, identity);
     if (!setup) {
         return tl::unexpected(setup.error());
     }
+    auto line = server != nullptr ? server->add(identity.serial.base64()) : line_for(loop, options);
+    auto runner = std::make_unique<Runner>(loop, std::move(line), std::move(*setup));
+    if (auto started = runner->start(); !started) {
+        return tl::unexpected(started.error());
+    }
+    report_ready(options, server != nullptr ? server->path() : options.path, identity);
+    return runner;
+}
+
+Result<void> run(const Options& options) {
     Loop loop;
     Stopper stopper{loop};
     SignalWatcher terminate(loop), interrupt(loop);
@@ -135,13 +149,26 @@ Result<void> run(const Options& options) {
     terminate.start(SIGTERM);
     interrupt.bind<&Stopper::on_signal>(&stopper);
     interrupt.start(SIGINT);
-    Runner runner(loop, line_for(loop, options), std::move(*setup));
-    if (auto started = runner.start(); !started) {
-        return started;
+    std::unique_ptr<UsbipServer> server;
+    if (options.line == Options::LineKind::usbip) {
+        auto opened = UsbipServer::open(loop, options.path);
+        if (!opened) {
+            return tl::unexpected(opened.error());
+        }
+        server = std::move(*opened);
     }
-    report_ready(options, identity);
+    std::vector<std::unique_ptr<Runner>> runners;
+    while (runners.size() < options.devices) {
+        auto runner = start_device(loop, options, server.get(), static_cast<unsigned>(runners.size()));
+        if (!runner) {
+            return tl::unexpected(runner.error());
+        }
+        runners.push_back(std::move(*runner));
+    }
     loop.run();
-    return runner.failure().empty() ? Result<void>{} : fail(runner.failure());
+    const auto failed =
+        std::ranges::find_if(runners, [](const auto& runner) { return !runner->failure().empty(); });
+    return failed == runners.end() ? Result<void>{} : fail((*failed)->failure());
 }
 
 } // namespace

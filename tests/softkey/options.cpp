@@ -19,6 +19,10 @@ po::options_description table() {
         "appear on a pseudo-terminal that LINK, a symbolic link, leads to");
     add("tty", po::value<std::string>()->value_name("PATH"), "appear at the far end of a tty that exists");
     add("unix", po::value<std::string>()->value_name("PATH"), "appear on a Unix socket");
+    add("usbip", po::value<std::string>()->value_name("HOST:PORT"),
+        "appear on USB, to hosts that speak USB/IP: busid 1-1");
+    add("devices", po::value<unsigned>()->value_name("N")->default_value(1),
+        "with --usbip: so many keys, busids 1-1 to 1-N");
     add("serial", po::value<std::string>()->value_name("BASE64"), "serial number, 16 characters of base64");
     add("long-term-key", po::value<std::string>()->value_name("BASE64"), "long-term key");
     add("master-key", po::value<std::string>()->value_name("BASE64"), "master key, as on a card");
@@ -62,12 +66,26 @@ Result<void> read(const po::variables_map& map, const char* name, std::optional<
 }
 
 Result<void> read_line_choice(const po::variables_map& map, Options& options) {
-    if (map.count("pty") + map.count("tty") + map.count("unix") != 1) {
-        return fail("exactly one of --pty, --tty and --unix is needed");
+    if (map.count("pty") + map.count("tty") + map.count("unix") + map.count("usbip") != 1) {
+        return fail("exactly one of --pty, --tty, --unix and --usbip is needed");
     }
     using Kind = Options::LineKind;
-    options.line = map.count("pty") != 0 ? Kind::pty : map.count("tty") != 0 ? Kind::tty : Kind::unix_socket;
-    options.path = text_of(map, "pty") + text_of(map, "tty") + text_of(map, "unix");
+    options.line = map.count("pty") != 0    ? Kind::pty
+                   : map.count("tty") != 0  ? Kind::tty
+                   : map.count("unix") != 0 ? Kind::unix_socket
+                                            : Kind::usbip;
+    options.path = text_of(map, "pty") + text_of(map, "tty") + text_of(map, "unix") + text_of(map, "usbip");
+    options.devices = map["devices"].as<unsigned>();
+    // As many as a hub of Linux's vhci-hcd has ports.
+    if (options.devices < 1 || options.devices > 8) {
+        return fail("--devices: expected 1 to 8");
+    }
+    if (options.devices > 1 && options.line != Kind::usbip) {
+        return fail("--devices: more than one is for --usbip");
+    }
+    if (options.devices > 1 && !(options.noise_file + options.card_file + options.plaintext_log).empty()) {
+        return fail("--noise, --card and --log-plaintext are for one device");
+    }
     return {};
 }
 

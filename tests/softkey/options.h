@@ -14,7 +14,7 @@ struct Options {
     enum class Action { run, help, version } action = Action::run;
     std::string text; // what --help or --version prints
 
-    enum class LineKind { pty, tty, unix_socket } line = LineKind::pty;
+    enum class LineKind { pty, tty, unix_socket, usbip } line = LineKind::pty;
     std::string path;
     std::optional<entropykey::Serial> serial;
     std::optional<entropykey::LongTermKey> long_term_key;
@@ -24,6 +24,7 @@ struct Options {
     double rate = 86; // entropy packets a second, as a real UDEKEY01
     std::vector<Fault> faults;
     int ready_fd = 1;
+    unsigned devices = 1; // more than one with usbip only
 };
 
 Result<Options> read_options(int argc, const char* const* argv);

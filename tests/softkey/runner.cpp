@@ -42,6 +42,11 @@ void Runner::on_host_changed() {
     pump();
 }
 
+void Runner::on_powered_up() {
+    device_.power_on(Loop::now());
+    pump();
+}
+
 void Runner::on_plaintext(ByteView bytes) {
     if (plaintext_log_) {
         unlogged_.insert(unlogged_.end(), bytes.begin(), bytes.end());

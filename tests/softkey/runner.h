@@ -31,6 +31,7 @@ class Runner final : LineOwner, DeviceOwner {
     void on_input(ByteView bytes) override;
     void on_writable() override { pump(); }
     void on_host_changed() override;
+    void on_powered_up() override;
     void on_plaintext(ByteView bytes) override;
     void on_note(const std::string& sentence) override;
     void on_unplugged(std::optional<Duration> back_after) override;

@@ -9,6 +9,7 @@ EXPECTED = """
 lib/systemd/system/egd-push.service lib/systemd/system/ekeyd.service
 sbin/egd-push sbin/ekey-rekey sbin/ekeyd sbin/ekeydctl
 share/doc/ekeyd/egd-push.conf share/doc/ekeyd/ekeyd.conf
+lib/udev/rules.d/60-ekeyd.rules
 share/man/man5/ekeyd.conf.5 share/man/man8/egd-push.8 share/man/man8/ekey-rekey.8 share/man/man8/ekeyd.8
 share/man/man8/ekeydctl.8
 """.split()

@@ -43,6 +43,9 @@ def wrong(run):
             (["--tty", "/dev/null"], "/dev/null"),
             (["--pty", run.path("k"), "--unix", run.path("u")], "one"),
             (["--pty", run.path("k"), "--fault", "toast@3"], "toast"),
+            (["--usbip", "nonsense"], "--usbip nonsense"),
+            (["--pty", run.path("k"), "--devices", "2"], "--usbip"),
+            (["--usbip", "127.0.0.1:0", "--devices", "9"], "--devices"),
             (["--pty", run.path("k"), "--serial", "short"], "serial")):
         program = run.start("softkey", *arguments)
         status = program.wait()
