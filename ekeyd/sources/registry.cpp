@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ekeyd/sources/device.h"
+#include "ekeyd/sources/processor_noise.h"
 #include "ekeyd/sources/raw_source.h"
 #include "ekeyd/sources/tty.h"
 #include "ekeyd/sources/usb/usb_link.h"
@@ -48,6 +49,19 @@ Made make_tty(const config::Address& address, const SourceContext& context) {
                                        RawTraits{.min_entropy = tty_claim});
 }
 
+#if defined(EKEYD_HAVEGE) || defined(EKEYD_JITTER)
+template <auto Make>
+Made make_processor_noise(const config::Address& address, const SourceContext& context) {
+    if (auto known = config::check_parameters(address, {"min-entropy", "fips"}); !known) {
+        return tl::unexpected(known.error());
+    }
+    if (!address.rest.empty()) {
+        return fail(address.text + ": nothing follows '" + address.kind + ":' but ,name=value");
+    }
+    return Make(context.loop);
+}
+#endif
+
 struct Driver {
     std::string_view kind;
     Made (*make)(const config::Address&, const SourceContext&);
@@ -56,6 +70,12 @@ struct Driver {
 constexpr std::array drivers{
     Driver{"device", make_device},
     Driver{"tty", make_tty},
+#ifdef EKEYD_HAVEGE
+    Driver{"havege", make_processor_noise<make_havege>},
+#endif
+#ifdef EKEYD_JITTER
+    Driver{"jitter", make_processor_noise<make_jitter>},
+#endif
 };
 
 // A dongle on USB is one line here.

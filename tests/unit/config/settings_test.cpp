@@ -186,8 +186,8 @@ TEST_CASE("settings: errors name the file, the line and a suggestion") {
 }
 
 TEST_CASE("settings: kinds that the documents name and this build has not") {
-    CHECK(refused(with_file("source = havege:\n")) ==
-          "F:1: source \"havege:\" is not in this build of ekeyd (see ekeyd.conf(5))");
+    CHECK(refused(with_file("source = egd:unix:/x\n")) ==
+          "F:1: source \"egd:\" is not in this build of ekeyd (see ekeyd.conf(5))");
     CHECK(refused(with_file("listen = sealed:0.0.0.0:8889,peers=/x\n")).find("not in this build") !=
           std::string::npos);
 }
