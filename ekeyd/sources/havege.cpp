@@ -4,8 +4,8 @@
 
 #include <haveged/havege.h>
 
-#include "ekeyd/sources/generator.h"
 #include "ekeyd/sources/processor_noise.h"
+#include "ekeyd/sources/processor_noise_source.h"
 
 namespace ekey {
 
@@ -16,9 +16,9 @@ namespace {
 // shown a bound, in a virtual machine least of all. One bit a byte is what is left after a deep cut.
 constexpr double claim = 1.0;
 
-class Havege final : public Generator {
+class Havege final : public ProcessorNoise {
   public:
-    static Result<std::unique_ptr<Generator>> make() {
+    static Result<std::unique_ptr<ProcessorNoise>> make() {
         H_PARAMS parameters{};
         H_PTR handle = havege_create(&parameters);
         if (handle == nullptr) {
@@ -52,7 +52,7 @@ class Havege final : public Generator {
 } // namespace
 
 std::unique_ptr<Source> make_havege(Loop& loop) {
-    return std::make_unique<GeneratorSource>(loop, "havege:", Havege::make, claim);
+    return std::make_unique<ProcessorNoiseSource>(loop, "havege:", Havege::make, claim);
 }
 
 } // namespace ekey

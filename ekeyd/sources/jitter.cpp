@@ -2,8 +2,8 @@
 #include <jitterentropy.h>
 #include <sys/types.h>
 
-#include "ekeyd/sources/generator.h"
 #include "ekeyd/sources/processor_noise.h"
+#include "ekeyd/sources/processor_noise_source.h"
 
 namespace ekey {
 
@@ -14,9 +14,9 @@ namespace {
 // half of it.
 constexpr double claim = 4.0;
 
-class Jitter final : public Generator {
+class Jitter final : public ProcessorNoise {
   public:
-    static Result<std::unique_ptr<Generator>> make() {
+    static Result<std::unique_ptr<ProcessorNoise>> make() {
         if (const int error = jent_entropy_init(); error != 0) {
             return fail("jitter: the processor's clock is not fit for it (error " + std::to_string(error) +
                         ")");
@@ -25,7 +25,7 @@ class Jitter final : public Generator {
         if (collector == nullptr) {
             return fail("jitter: no memory");
         }
-        return std::unique_ptr<Generator>(new Jitter(collector)); // private constructor
+        return std::unique_ptr<ProcessorNoise>(new Jitter(collector)); // private constructor
     }
     ~Jitter() override { jent_entropy_collector_free(collector_); }
 
@@ -45,7 +45,7 @@ class Jitter final : public Generator {
 } // namespace
 
 std::unique_ptr<Source> make_jitter(Loop& loop) {
-    return std::make_unique<GeneratorSource>(loop, "jitter:", Jitter::make, claim);
+    return std::make_unique<ProcessorNoiseSource>(loop, "jitter:", Jitter::make, claim);
 }
 
 } // namespace ekey

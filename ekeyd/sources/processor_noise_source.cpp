@@ -1,4 +1,4 @@
-#include "ekeyd/sources/generator.h"
+#include "ekeyd/sources/processor_noise_source.h"
 
 #include <condition_variable>
 #include <mutex>
@@ -14,7 +14,7 @@ constexpr std::size_t round_size = 512;
 } // namespace
 
 // The thread fills `buffer`, then waits until the loop has taken it.
-struct GeneratorSource::Shared {
+struct ProcessorNoiseSource::Shared {
     SecretBytes buffer{round_size};
     std::mutex mutex;
     std::condition_variable changed;
@@ -50,23 +50,23 @@ struct GeneratorSource::Shared {
     }
 };
 
-GeneratorSource::GeneratorSource(Loop& loop, std::string path, Maker maker, double min_entropy)
+ProcessorNoiseSource::ProcessorNoiseSource(Loop& loop, std::string path, Maker maker, double min_entropy)
     : path_(std::move(path)), maker_(std::move(maker)), min_entropy_(min_entropy), block_ready_(loop) {
-    block_ready_.bind<&GeneratorSource::on_block>(this);
+    block_ready_.bind<&ProcessorNoiseSource::on_block>(this);
     block_ready_.start();
 }
 
-GeneratorSource::~GeneratorSource() {
+ProcessorNoiseSource::~ProcessorNoiseSource() {
     end();
 }
 
-Result<void> GeneratorSource::start(SourceOwner& owner, bool) {
+Result<void> ProcessorNoiseSource::start(SourceOwner& owner, bool) {
     owner_ = &owner;
     begin();
     return {};
 }
 
-void GeneratorSource::begin() {
+void ProcessorNoiseSource::begin() {
     trouble_.clear();
     shared_ = std::make_shared<Shared>();
     shared_->wanted = !paused_;
@@ -75,7 +75,7 @@ void GeneratorSource::begin() {
 }
 
 // Waits for the round that is being computed, a few milliseconds.
-void GeneratorSource::end() {
+void ProcessorNoiseSource::end() {
     if (!thread_.joinable()) {
         return;
     }
@@ -88,7 +88,7 @@ void GeneratorSource::end() {
     shared_.reset();
 }
 
-void GeneratorSource::on_block() {
+void ProcessorNoiseSource::on_block() {
     const auto shared = shared_; // on_samples() may lead to a reset
     if (!shared) {
         return;
@@ -111,7 +111,7 @@ void GeneratorSource::on_block() {
     }
 }
 
-void GeneratorSource::pause(bool on) {
+void ProcessorNoiseSource::pause(bool on) {
     paused_ = on;
     if (shared_) {
         const std::lock_guard lock(shared_->mutex);
@@ -120,12 +120,12 @@ void GeneratorSource::pause(bool on) {
     }
 }
 
-void GeneratorSource::reset() {
+void ProcessorNoiseSource::reset() {
     end();
     begin();
 }
 
-SourceStatus GeneratorSource::status() const {
+SourceStatus ProcessorNoiseSource::status() const {
     SourceStatus status;
     status.path = path_;
     status.ok = shared_ != nullptr && trouble_.empty();
@@ -133,7 +133,7 @@ SourceStatus GeneratorSource::status() const {
     return status;
 }
 
-void GeneratorSource::add_statistics(Statistics& out) const {
+void ProcessorNoiseSource::add_statistics(Statistics& out) const {
     out.emplace_back("BytesRead", std::to_string(bytes_made_));
 }
 

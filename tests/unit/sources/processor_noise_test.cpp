@@ -2,8 +2,8 @@
 
 #include <atomic>
 
-#include "ekeyd/sources/generator.h"
 #include "ekeyd/sources/processor_noise.h"
+#include "ekeyd/sources/processor_noise_source.h"
 #include "recording_owner.h"
 
 using namespace ekey;
@@ -14,7 +14,7 @@ namespace {
 std::atomic<int> alive = 0;
 
 // Counts up; fails from a byte on.
-struct Counting final : Generator {
+struct Counting final : ProcessorNoise {
     explicit Counting(std::size_t fails_at) : limit(fails_at) { ++alive; }
     ~Counting() override { --alive; }
     Result<void> fill(ByteSpan out) override {
@@ -29,8 +29,9 @@ struct Counting final : Generator {
     std::size_t limit, made = 0;
 };
 
-GeneratorSource::Maker counting(std::size_t fails_at = ~std::size_t{0}) {
-    return [fails_at] { return Result<std::unique_ptr<Generator>>(std::make_unique<Counting>(fails_at)); };
+ProcessorNoiseSource::Maker counting(std::size_t fails_at = ~std::size_t{0}) {
+    return
+        [fails_at] { return Result<std::unique_ptr<ProcessorNoise>>(std::make_unique<Counting>(fails_at)); };
 }
 
 struct Bench {
@@ -40,10 +41,10 @@ struct Bench {
 
 } // namespace
 
-TEST_CASE("generator: what the thread makes arrives in its order, and ends with the source") {
+TEST_CASE("processor noise: what the thread makes arrives in its order, and ends with the source") {
     Bench bench;
     {
-        GeneratorSource source(bench.loop, "count:", counting(), 1);
+        ProcessorNoiseSource source(bench.loop, "count:", counting(), 1);
         REQUIRE(source.start(bench.owner, true));
         REQUIRE(bench.owner.wait_until([&] { return bench.owner.samples.size() >= 5000; }));
         CHECK(source.status().ok);
@@ -55,9 +56,9 @@ TEST_CASE("generator: what the thread makes arrives in its order, and ends with 
     }
 }
 
-TEST_CASE("generator: paused it rests, after what was made already") {
+TEST_CASE("processor noise: paused it rests, after what was made already") {
     Bench bench;
-    GeneratorSource source(bench.loop, "count:", counting(), 1);
+    ProcessorNoiseSource source(bench.loop, "count:", counting(), 1);
     source.pause(true);
     REQUIRE(source.start(bench.owner, true));
     Timer enough(bench.loop);
@@ -69,9 +70,9 @@ TEST_CASE("generator: paused it rests, after what was made already") {
     REQUIRE(bench.owner.wait_until([&] { return bench.owner.samples.size() >= 512; }));
 }
 
-TEST_CASE("generator: its failure is the source's, and a reset begins anew") {
+TEST_CASE("processor noise: its failure is the source's, and a reset begins anew") {
     Bench bench;
-    GeneratorSource source(bench.loop, "count:", counting(1024), 1);
+    ProcessorNoiseSource source(bench.loop, "count:", counting(1024), 1);
     REQUIRE(source.start(bench.owner, true));
     REQUIRE(bench.owner.wait_until([&] { return !bench.owner.failures.empty(); }));
     CHECK(bench.owner.failures[0].first == health::Failure::device);
@@ -83,10 +84,11 @@ TEST_CASE("generator: its failure is the source's, and a reset begins anew") {
     REQUIRE(bench.owner.wait_until([&] { return bench.owner.samples.size() == 2048; }));
 }
 
-TEST_CASE("generator: a machine that has none is told so, and the source has failed") {
+TEST_CASE("processor noise: a machine that has none is told so, and the source has failed") {
     Bench bench;
-    GeneratorSource source(
-        bench.loop, "none:", [] { return Result<std::unique_ptr<Generator>>(fail("no clock here")); }, 1);
+    ProcessorNoiseSource source(
+        bench.loop, "none:", [] { return Result<std::unique_ptr<ProcessorNoise>>(fail("no clock here")); },
+        1);
     REQUIRE(source.start(bench.owner, true));
     REQUIRE(bench.owner.wait_until([&] { return !bench.owner.failures.empty(); }));
     CHECK(bench.owner.failures[0].second == "no clock here");

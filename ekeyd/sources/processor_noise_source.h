@@ -13,23 +13,23 @@
 namespace ekey {
 
 // Called on the thread alone.
-class Generator {
+class ProcessorNoise {
   public:
-    Generator() = default;
-    Generator(const Generator&) = delete;
-    Generator& operator=(const Generator&) = delete;
-    virtual ~Generator() = default;
+    ProcessorNoise() = default;
+    ProcessorNoise(const ProcessorNoise&) = delete;
+    ProcessorNoise& operator=(const ProcessorNoise&) = delete;
+    virtual ~ProcessorNoise() = default;
     virtual Result<void> fill(ByteSpan out) = 0; // all of it, or why not
 };
 
-class GeneratorSource final : public Source {
+class ProcessorNoiseSource final : public Source {
   public:
     // Makes the generator, or says why this machine has none. Called on the thread.
-    using Maker = std::function<Result<std::unique_ptr<Generator>>()>;
+    using Maker = std::function<Result<std::unique_ptr<ProcessorNoise>>()>;
 
     // `path` names it in lists: "havege:".
-    GeneratorSource(Loop& loop, std::string path, Maker maker, double min_entropy);
-    ~GeneratorSource() override;
+    ProcessorNoiseSource(Loop& loop, std::string path, Maker maker, double min_entropy);
+    ~ProcessorNoiseSource() override;
 
     Result<void> start(SourceOwner& owner, bool must_open) override;
     void pause(bool on) override;
