@@ -1,4 +1,5 @@
-// Where a host finds the softkey: a pseudo-terminal, a tty, a Unix socket, or USB. The softkey owns the far end.
+// Where a host finds the softkey: a pseudo-terminal, a tty, a Unix socket, or USB. The softkey owns the far
+// end.
 #pragma once
 
 #include <memory>

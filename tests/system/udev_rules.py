@@ -11,7 +11,7 @@ RULES = os.path.join(source_folder(), "udev/60-ekeyd.rules")
 # udev(7): keys that match take == and !=, keys that assign the others; some are both.
 MATCH = {"ACTION", "SUBSYSTEM", "SUBSYSTEMS", "ATTR", "ATTRS", "ENV"}
 ASSIGN = {"ENV", "GOTO", "LABEL", "SYMLINK", "GROUP", "MODE", "TAG"}
-EITHER = {"IMPORT", "PROGRAM"}  # written with =, they match by succeeding
+EITHER = {"IMPORT"}  # written with =, it matches by succeeding
 PART = re.compile(r'([A-Z]+)(?:\{([^}"]+)\})?(==|!=|\+=|=)"([^"]*)"')
 
 
