@@ -10,11 +10,20 @@
 
 namespace ekey {
 
+namespace {
+// How long the pool keeps the place of one who was served: it takes one to two of these. A client's next
+// request takes well below a millisecond on this host, and below one or two on a local network; the rest is
+// for a host that is busy.
+constexpr Duration term = std::chrono::milliseconds(5);
+} // namespace
+
 Pipeline::Pipeline(Loop& loop, std::size_t pool_size, Duration silence, UsbMaker make_usb)
-    : loop_(loop), silence_(silence), conditioner_(make_locked<Conditioner>()), pool_(pool_size),
+    : loop_(loop), silence_(silence), conditioner_(make_locked<Conditioner>()), pool_(pool_size), term_(loop),
       make_usb_(make_usb) {
     // Paused sources start again once a quarter of the pool is free, not at each answer.
     pool_.on_low(pool_size - pool_size / 4, [this] { on_pool_low(); });
+    term_.bind<&Pipeline::on_term_over>(this);
+    pool_.turns().keep_places([this] { term_.start(term); });
 }
 
 Pipeline::~Pipeline() = default;
@@ -77,6 +86,11 @@ void Pipeline::on_pool_low() {
     if (paused_) {
         pause_sources(false);
     }
+}
+
+void Pipeline::on_term_over() {
+    pool_.turns().end_term();
+    pool_.serve();
 }
 
 void Pipeline::pause_sources(bool on) {
@@ -327,7 +341,9 @@ Result<void> Pipeline::add_listener(std::string_view address) {
 }
 
 Result<void> Pipeline::remove_listener(std::string_view address) {
-    return remove_part(listeners_, address, "listener");
+    auto removed = remove_part(listeners_, address, "listener");
+    pool_.serve(); // others may have waited for one of its clients
+    return removed;
 }
 
 Result<void> Pipeline::add_sink(std::string_view address) {
@@ -338,7 +354,9 @@ Result<void> Pipeline::add_sink(std::string_view address) {
 }
 
 Result<void> Pipeline::remove_sink(std::string_view address) {
-    return remove_part(sinks_, address, "sink");
+    auto removed = remove_part(sinks_, address, "sink");
+    pool_.serve(); // others may have waited for it
+    return removed;
 }
 
 std::vector<std::string> Pipeline::listeners() const {

@@ -70,6 +70,7 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
 
     void move_to_pool();
     void on_pool_low();
+    void on_term_over();
     void pause_sources(bool on);
     Result<unsigned> add(config::Address address, bool must_open);
     Result<unsigned> add_finder(const UsbDriver& driver, const config::Address& address);
@@ -84,6 +85,7 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
     Locked<Conditioner> conditioner_;
     Rbg3Xor xor_;
     Pool pool_;
+    Timer term_; // of the pool's kept places
     UsbMaker make_usb_;
     std::unique_ptr<usb::Backend> usb_; // null until a source needs it
     std::vector<std::unique_ptr<UsbFinder>> finders_;

@@ -54,14 +54,11 @@ void ClientTable::admit(Fd socket) {
 
 void ClientTable::close(Client& client) {
     const std::uint32_t index = client.index();
-    const bool waited = client.waiting();
     cell(index).reset();
     free_.push_back(index);
     --counters_.clients;
     ++counters_.closed;
-    if (waited) {
-        pool_.serve(); // the others may have waited for it alone
-    }
+    pool_.serve(); // the others may have waited for it alone, or for its next request
 }
 
 void ClientTable::close_later(Client& client) {
@@ -70,10 +67,11 @@ void ClientTable::close_later(Client& client) {
 }
 
 void ClientTable::close_lost() {
-    for (const std::uint32_t index : lost_) {
+    while (!lost_.empty()) { // those whose turn a close() makes it may join
+        const std::uint32_t index = lost_.back();
+        lost_.pop_back();
         close(*cell(index));
     }
-    lost_.clear();
 }
 
 // All of them can have what they wait for, so their order is of no weight.

@@ -27,8 +27,12 @@ class Pool {
     // Stores bytes; `bytes` must fit in room(). Waiters are served by the next serve(), not here.
     void put(ByteView bytes);
 
-    // For those who do not wait: bytes that may be taken now, past those who wait. 0 while anyone waits.
-    std::size_t spare() const { return turns_.empty() ? size_ : 0; }
+    // Less than half full. A fast source fills it above that, whatever is held up here while it is scarce.
+    bool scarce() const { return size_ < capacity() / 2; }
+
+    // For those who do not wait: bytes that may be taken now, past those who wait. 0 while anyone waits, or
+    // is expected to at once (see turns.h).
+    std::size_t spare() const { return turns_.empty() && !(turns_.keeps_any() && scarce()) ? size_ : 0; }
     // Moves out.size() bytes to `out` and erases them here; false (and nothing moved) when fewer are held.
     bool take(ByteSpan out);
 

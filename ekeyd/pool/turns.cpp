@@ -1,5 +1,6 @@
 #include "ekeyd/pool/turns.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 
@@ -22,12 +23,55 @@ Turns::~Turns() {
 }
 
 void Turns::wait(Taker& taker) {
-    if (taker.queue_ != nullptr) {
+    const std::size_t size = taker.wanted();
+    assert(size >= 1);
+    if (taker.waiting()) {
         return;
     }
-    assert(taker.wanted() >= 1);
+    const std::uint64_t due =
+        expected(taker) ? std::max(now_, taker.served_at_ + std::max(size, least_kept)) : now_ + size;
+    if (taker.kept_ && due == taker.due_) {
+        release(taker); // in front of those who joined since
+    } else {
+        leave(taker);
+        join(taker, due);
+    }
+    ++size_;
+}
+
+// Its place is kept as if it asked for `size` bytes again.
+void Turns::keep(Taker& taker, std::size_t size) {
+    join(taker, now_ + std::max(size, least_kept));
+    taker.served_at_ = now_;
+    taker.kept_since_ = term_;
+    taker.kept_ = true;
+    ++kept_now_;
+    if (kept_now_ + kept_before_ == 1) {
+        begin_term_();
+    }
+}
+
+// Its place is kept, and not yet longer than it should.
+bool Turns::expected(const Taker& taker) const {
+    return taker.kept_ && term_ - taker.kept_since_ <= 1;
+}
+
+void Turns::keep_places(std::function<void()> begin_term) {
+    begin_term_ = std::move(begin_term);
+}
+
+void Turns::end_term() {
+    ++term_;
+    kept_before_ = kept_now_; // the places kept before are found to be free when their turn comes
+    kept_now_ = 0;
+    if (kept_before_ > 0) {
+        begin_term_();
+    }
+}
+
+void Turns::join(Taker& taker, std::uint64_t due) {
     taker.queue_ = this;
-    taker.due_ = now_ + taker.wanted();
+    taker.due_ = due;
     const std::size_t slot = taker.due_ % slots;
     Line& line = lines_[slot];
     taker.next_ = nullptr;
@@ -35,7 +79,6 @@ void Turns::wait(Taker& taker) {
     (line.tail != nullptr ? line.tail->next_ : line.head) = &taker;
     line.tail = &taker;
     occupied_[slot / 64] |= std::uint64_t{1} << slot % 64;
-    ++size_;
 }
 
 void Turns::leave(Taker& taker) {
@@ -51,7 +94,19 @@ void Turns::leave(Taker& taker) {
     }
     taker.next_ = taker.previous_ = nullptr;
     taker.queue_ = nullptr;
-    --size_;
+    if (taker.kept_) {
+        release(taker);
+    } else {
+        --size_;
+    }
+}
+
+// Its place is no longer kept for one who does not wait.
+void Turns::release(Taker& taker) {
+    if (expected(taker)) {
+        --(taker.kept_since_ == term_ ? kept_now_ : kept_before_);
+    }
+    taker.kept_ = false;
 }
 
 // How many slots after `slot` the first occupied one is, itself included. Some slot must be occupied.
@@ -71,10 +126,8 @@ std::size_t Turns::next_occupied(std::size_t slot) const {
     }
 }
 
+// Who is due first, be it waiting or kept. Someone must wait.
 Taker* Turns::next() const {
-    if (size_ == 0) {
-        return nullptr;
-    }
     for (std::uint64_t due = now_;; ++due) {
         due += next_occupied(due % slots);
         // One that wants more than a turn of the wheel shares its slot with others that are due sooner.
@@ -91,14 +144,25 @@ void Turns::run(Pool& pool) {
         return;
     }
     running_ = true;
-    while (Taker* taker = next()) {
-        if (pool.size() < taker->wanted()) {
+    while (size_ > 0) {
+        Taker* const taker = next();
+        if (taker->kept_) {
+            if (expected(*taker) && pool.scarce()) {
+                break;
+            }
+            leave(*taker);
+            continue;
+        }
+        const std::size_t size = taker->wanted();
+        if (pool.size() < size) {
             break;
         }
         leave(*taker);
         now_ = taker->due_;
         if (taker->serve(pool)) {
             wait(*taker);
+        } else if (begin_term_ && (size_ > 0 || keeps_any())) {
+            keep(*taker, size);
         }
     }
     running_ = false;

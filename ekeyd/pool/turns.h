@@ -6,6 +6,12 @@
 // nothing, and whoever is due at d is served before anyone who joins once the virtual time is d: nobody
 // starves.
 //
+// Most clients ask again only after an answer, and a source gives a block of kilobytes at once. While such a
+// client's next request is on its way, one that asks far ahead would take all that is left. So who is served
+// while others wait may have its place kept for a few milliseconds, as if it asked at once for as much again
+// (anticipation, as Iyer and Druschel gave it to disk schedulers, SOSP 2001); those due later wait for it.
+// Only while the pool is scarce: when it is plentiful, nothing is held up.
+//
 // Due times of clients lie within 255 bytes of now, so they hash into 256 slots without a search (a timing
 // wheel, Varghese and Lauck 1987): the cost is a constant for each answer.
 #pragma once
@@ -13,6 +19,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 namespace ekey {
 
@@ -35,7 +42,7 @@ class Taker {
     // and returns false.
     virtual bool serve(Pool& pool) = 0;
 
-    bool waiting() const { return queue_ != nullptr; }
+    bool waiting() const { return queue_ != nullptr && !kept_; }
 
   protected:
     virtual ~Taker();
@@ -44,7 +51,10 @@ class Taker {
     friend class Turns;
     Turns* queue_ = nullptr;
     Taker *next_ = nullptr, *previous_ = nullptr;
-    std::uint64_t due_ = 0; // virtual time in bytes
+    std::uint64_t due_ = 0;        // virtual time in bytes
+    std::uint64_t served_at_ = 0;  // the same, of its last answer; valid when kept_
+    std::uint64_t kept_since_ = 0; // Turns::term_; valid when kept_
+    bool kept_ = false;            // it does not wait, but its place is kept
 };
 
 class Turns {
@@ -55,27 +65,45 @@ class Turns {
     Turns& operator=(const Turns&) = delete;
 
     void wait(Taker& taker);  // joins; no effect when it waits already
-    void leave(Taker& taker); // no effect when it does not wait
+    void leave(Taker& taker); // gives up its place, if it has one
     bool empty() const { return size_ == 0; }
     std::size_t size() const { return size_; }
 
-    // Serves until the pool cannot satisfy the next one, for whom all others then wait. No effect from within
-    // a Taker's serve().
+    // Serves until the pool cannot satisfy the next one, for whom all others then wait, or until the next one
+    // is expected (below) and the pool is scarce. No effect from within a Taker's serve().
     void run(Pool& pool);
+
+    // From now on places are kept. A term is a few milliseconds, and there is no clock here: `begin_term` is
+    // called when one is to be measured (anew, if one is being measured), and end_term() is to be called, and
+    // run() after it, when it is over. A place is kept for one term at least and two at most. begin_term runs
+    // within run() or end_term(), and calls nothing here.
+    void keep_places(std::function<void()> begin_term);
+    void end_term();
+    bool keeps_any() const { return kept_now_ + kept_before_ > 0; }
 
   private:
     static constexpr std::size_t slots = 256; // above the largest answer of a client
+    // A place is kept for no less than this: or one who asks for single bytes, each at the last moment, would
+    // hold up a request of 255 bytes for 255 terms.
+    static constexpr std::size_t least_kept = 16;
 
     struct Line { // those due at the same time modulo `slots`, first come first
         Taker *head = nullptr, *tail = nullptr;
     };
+    void join(Taker& taker, std::uint64_t due);
+    void keep(Taker& taker, std::size_t size);
+    bool expected(const Taker& taker) const;
+    void release(Taker& taker);
     Taker* next() const;
     std::size_t next_occupied(std::size_t slot) const;
 
     std::array<Line, slots> lines_{};
     std::array<std::uint64_t, slots / 64> occupied_{}; // a bit for each line that is not empty
     std::uint64_t now_ = 0;                            // virtual time: bytes of service to each
-    std::size_t size_ = 0;
+    std::size_t size_ = 0;                             // those who wait
+    std::function<void()> begin_term_;                 // null: no places are kept
+    std::uint64_t term_ = 0;                           // counts them
+    std::size_t kept_now_ = 0, kept_before_ = 0;       // places kept since this term, since the one before
     bool running_ = false;
 };
 

@@ -227,3 +227,43 @@ TEST_CASE("promise 7: waiting clients of all sizes share what comes") {
     CHECK(sum > 60000);
     CHECK(sum * sum / (static_cast<double>(got.size()) * squares) > 0.99); // Jain's index
 }
+
+TEST_CASE("promise 7: what is left of a burst is kept for who asks again only after its answer") {
+    for (const std::string kind : {"unix", "tcp"}) {
+        Fixture f(kind);
+        f.pool.turns().keep_places([] {}); // the test says when a term is over
+        Peer modest(f), ahead(f);
+        modest.send("\x02\x20");
+        f.settle();
+        std::string requests;
+        for (int i = 0; i < 50; ++i) {
+            requests += "\x02\x20";
+        }
+        ahead.send(requests);
+        f.settle();
+        CHECK(f.counters().waiting == 2);
+        f.feed(320);
+        for (std::size_t at = 0; at < 320; at += 64) { // each has the half of it, without more coming
+            CHECK(modest.read_once() == stream(at, 32));
+            CHECK(ahead.read_once() == stream(at + 32, 32));
+            CHECK(ahead.nothing_to_read());
+            modest.send("\x02\x20");
+        }
+        CHECK(modest.nothing_to_read());
+
+        f.feed(160);
+        CHECK(modest.read_once() == stream(320, 32));
+        CHECK(ahead.read_once() == stream(352, 32));
+        CHECK(ahead.nothing_to_read());
+        if (kind == "unix") { // it goes, or it does not ask again
+            modest.reset();
+        } else {
+            for (int term = 0; term < 2; ++term) {
+                CHECK(ahead.nothing_to_read());
+                f.pool.turns().end_term();
+                f.pool.serve();
+            }
+        }
+        CHECK(ahead.read(96) == stream(384, 96));
+    }
+}

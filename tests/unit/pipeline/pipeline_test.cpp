@@ -145,6 +145,39 @@ TEST_CASE("promise 8: a full pool pauses what can be paused, and goes on when by
     REQUIRE(bench.wait_for({}, "PoolBytesOut", "7650"));
 }
 
+// The one that waits for 255 bytes is the next, and the other, for 64, would be served if it were not there.
+TEST_CASE("promise 7: when a listener or a sink is removed, those who waited for its client are served") {
+    Bench bench;
+    const std::string path = bench.fifo("a"), one = bench.folder + "/one", two = bench.folder + "/two";
+    const unsigned number = bench.add("device:" + path + ",min-entropy=0.24"); // 599 bits, 64 bytes, a block
+    REQUIRE(bench.pipeline.add_listener("unix:" + one));
+    REQUIRE(bench.pipeline.add_listener("unix:" + two));
+    const auto first = connect_unix(one), second = connect_unix(two);
+    REQUIRE(first);
+    REQUIRE(second);
+    const auto ask = [](const Result<Fd>& client, Byte size) {
+        const Byte request[] = {2, size};
+        REQUIRE(send(client->get(), request, sizeof request, 0) == sizeof request);
+    };
+    ask(first, 255);
+    REQUIRE(bench.wait_for({}, "PoolWaiting", "1"));
+    ask(second, 192); // due before the other; its next request is not
+    REQUIRE(bench.wait_for({}, "PoolWaiting", "2"));
+    for (int block = 1; block <= 3; ++block) {
+        bench.write_to(path, 2500);
+        REQUIRE(bench.wait_for(number, "BytesReleased", std::to_string(block * 2500)));
+    }
+    REQUIRE(bench.wait_for({}, "PoolBytesOut", "192"));
+    ask(second, 64);
+    REQUIRE(bench.wait_for({}, "PoolWaiting", "2"));
+    bench.write_to(path, 2500);
+    REQUIRE(bench.wait_for(number, "BytesReleased", "10000"));
+    REQUIRE(bench.value({}, "PoolBytes") == "64");
+    REQUIRE(bench.pipeline.remove_listener("unix:" + one));
+    CHECK(bench.value({}, "PoolBytes") == "0");
+    CHECK(bench.value({}, "PoolBytesOut") == "256");
+}
+
 TEST_CASE("sources, listeners and sinks come and go while it runs") {
     Bench bench;
     const std::string a = bench.fifo("a"), b = bench.fifo("b");

@@ -1,5 +1,3 @@
-#include "ekeyd/pool/turns.h"
-
 #include <algorithm>
 #include <memory>
 #include <random>
@@ -7,45 +5,12 @@
 
 #include <doctest/doctest.h>
 
-#include "ekeyd/pool/pool.h"
+#include "client.h"
 
 using namespace ekey;
+using namespace ekey::test;
 
 namespace {
-
-struct Client : Taker {
-    explicit Client(std::size_t size, int rounds = 1) : size_(size), rounds_(rounds) {}
-    std::size_t wanted() const override { return size_; }
-    bool serve(Pool& pool) override {
-        std::vector<Byte> out(size_);
-        REQUIRE(pool.size() >= size_);
-        REQUIRE(pool.take(out));
-        got_ += size_;
-        if (order_ != nullptr) {
-            order_->push_back(this);
-        }
-        return --rounds_ > 0;
-    }
-    std::size_t size_;
-    int rounds_;
-    std::size_t got_ = 0;
-    std::vector<Client*>* order_ = nullptr;
-};
-
-void put(Pool& pool, std::size_t count) {
-    pool.put(std::vector<Byte>(count, 1));
-}
-
-// Jain, Chiu and Hawe 1984: 1 when all have the same, 1/n when one has all.
-double jain(const std::vector<std::unique_ptr<Client>>& clients) {
-    double sum = 0, squares = 0;
-    for (const auto& client : clients) {
-        const auto x = static_cast<double>(client->got_);
-        sum += x;
-        squares += x * x;
-    }
-    return sum * sum / (static_cast<double>(clients.size()) * squares);
-}
 
 // `seconds` of a source of 3 kB/s in pieces of 64 bytes; who was served asks again before the next piece.
 void run_scarce(Pool& pool, const std::vector<std::unique_ptr<Client>>& clients, int seconds) {
@@ -208,6 +173,11 @@ TEST_CASE("turns: a sink that wants much waits its bytes' time, and is then serv
 TEST_CASE("turns: joining, leaving and serving at random keeps the books") {
     Pool pool(1024);
     std::mt19937 random(4);
+    bool term = false;
+    SUBCASE("without places kept") {}
+    SUBCASE("with places kept") {
+        pool.turns().keep_places([&term] { term = true; });
+    }
     std::vector<std::unique_ptr<Client>> clients;
     for (int i = 0; i < 50; ++i) {
         clients.push_back(std::make_unique<Client>(1 + random() % (i % 10 == 0 ? 1000 : 255)));
@@ -221,6 +191,12 @@ TEST_CASE("turns: joining, leaving and serving at random keeps the books") {
         }
         if (random() % 4 == 0) {
             put(pool, random() % (pool.room() + 1));
+            pool.serve();
+        }
+        if (term && random() % 8 == 0) {
+            term = false;
+            pool.turns().end_term();
+            REQUIRE(term == pool.turns().keeps_any());
             pool.serve();
         }
         const auto waiting =
