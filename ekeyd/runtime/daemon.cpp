@@ -90,7 +90,7 @@ Result<PidFile> PidFile::write(const std::string& path) {
         char text[32] = {};
         const ssize_t got = pread(self.fd_.get(), text, sizeof text - 1, 0);
         return fail(path + ": ekeyd runs already" +
-                    (got > 0 ? ", as process " + std::to_string(std::atol(text)) : ""));
+                    (got > 0 ? ", as process " + std::to_string(std::strtol(text, nullptr, 10)) : ""));
     }
     const std::string text = std::to_string(getpid()) + "\n";
     if (ftruncate(self.fd_.get(), 0) != 0 ||
