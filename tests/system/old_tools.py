@@ -85,6 +85,9 @@ def munin(run):
 def old_egd_client(run, port, *arguments, preload=None):
     env = dict(os.environ)
     if preload:
+        # LD_PRELOAD is a list: a path with a space in it would be two.
+        os.symlink(preload, run.path("preload.so"))
+        preload = run.path("preload.so")
         env.update(LD_PRELOAD=preload, OLD_KERNEL_LOG=run.path("ioctls"))
     return run.start("ekeyd-egd-linux", "-H", "127.0.0.1", "-p", port, *arguments,
                      path=peer("usr/sbin/ekeyd-egd-linux"), env=env)
