@@ -2,6 +2,8 @@
 // socket.
 #include <doctest/doctest.h>
 
+#include <functional>
+
 #include "ekeyd/pipeline.h"
 #include "ekeyd/sources/usb_finder.h"
 #include "tests/support/fake_usb.h"
@@ -18,15 +20,25 @@ struct Found final : FinderOwner {
     void on_found(const std::string& address) override { addresses.push_back(address); }
 };
 
-struct Stopper {
+// Runs the loop until the condition holds; false when it does not within 10 seconds.
+struct Until {
     Loop& loop;
-    Timer timer{loop};
-    void run(Duration for_how_long) {
-        timer.bind<&Stopper::stop>(this);
-        timer.start(for_how_long);
+    std::function<bool()> condition = {};
+    int looks_left = 0;
+    bool operator()(std::function<bool()> holds) {
+        condition = std::move(holds);
+        looks_left = 10'000;
+        Timer timer(loop);
+        timer.bind<&Until::look>(this);
+        timer.every(std::chrono::milliseconds(1));
         loop.run();
+        return condition();
     }
-    void stop() { loop.stop(); }
+    void look() {
+        if (condition() || --looks_left == 0) {
+            loop.stop();
+        }
+    }
 };
 
 FakeUsb* made_usb = nullptr;
@@ -48,7 +60,7 @@ TEST_CASE("finder: devices present and coming are told, by serial where there is
     {
         const UsbFinder finder(loop, usb, entropy_key_driver, address, found);
         CHECK(found.addresses.empty()); // from the loop, when privileges have been dropped
-        Stopper{loop}.run(std::chrono::milliseconds(5));
+        REQUIRE(Until{loop}([&] { return !found.addresses.empty(); }));
         CHECK(found.addresses == std::vector<std::string>{"entropykey:usb:NwBvBlg3OTBJORFD,min-entropy=6"});
         usb.plug(entropy_key, "2-3.4", "");
         CHECK(found.addresses.back() == "entropykey:usb:2-3.4,min-entropy=6");
@@ -59,7 +71,7 @@ TEST_CASE("finder: devices present and coming are told, by serial where there is
 
 TEST_CASE("pipeline: each dongle on USB is one source; moved to another socket it keeps its number") {
     Loop loop;
-    Stopper stopper{loop};
+    Until until{loop};
     Pipeline pipeline(loop, 4096, std::chrono::seconds(10), make_fake);
     const auto number = pipeline.add_configured_source("entropykey:usb");
     REQUIRE(number);
@@ -67,23 +79,21 @@ TEST_CASE("pipeline: each dongle on USB is one source; moved to another socket i
     CHECK(pipeline.add_configured_source("entropykey:usb")); // again is no error, and finds nothing twice
     REQUIRE(made_usb != nullptr);
     FakeUsb& usb = *made_usb;
-    stopper.run(std::chrono::milliseconds(5));
     CHECK(pipeline.sources().empty());
 
     auto& first = usb.plug(entropy_key, "1-1", "NwBvBlg3OTBJORFD");
     usb.plug(entropy_key, "1-2", "pJsZEbdNbsHlxlNl");
     usb.plug(truerng, "1-3", "");
-    REQUIRE(pipeline.sources().size() == 2);
+    REQUIRE(until([&] { return pipeline.sources().size() == 2; })); // the finder looks from the loop
     CHECK(pipeline.sources()[0].status.path == "entropykey:usb:NwBvBlg3OTBJORFD");
     CHECK(pipeline.find("entropykey:usb:pJsZEbdNbsHlxlNl"));
     CHECK(first.claimed.size() == 2);
 
     for (int i = 0; i < 70; ++i) { // more than there are sources at most
         auto& plugged = i == 0 ? first : usb.devices_by_instance.rbegin()->second;
-        stopper.run(std::chrono::milliseconds(3));
+        REQUIRE(until([&] { return plugged.claimed.size() == 2; }));
         usb.unplug(plugged);
-        stopper.run(std::chrono::milliseconds(3));
-        CHECK(pipeline.sources()[0].status.word == "Key closed. (Vanished?)");
+        REQUIRE(until([&] { return pipeline.sources()[0].status.word == "Key closed. (Vanished?)"; }));
         auto& moved = usb.plug(entropy_key, "1-" + std::to_string(10 + i), "NwBvBlg3OTBJORFD");
         CHECK(moved.claimed.size() == 2);
     }
@@ -94,27 +104,25 @@ TEST_CASE("pipeline: each dongle on USB is one source; moved to another socket i
 TEST_CASE(
     "an Entropy Key never gets a control request: SET_CONTROL_LINE_STATE hangs it until it is unplugged") {
     Loop loop;
-    Stopper stopper{loop};
+    Until until{loop};
     Pipeline pipeline(loop, 4096, std::chrono::seconds(10), make_fake);
     REQUIRE(pipeline.add_configured_source("entropykey:usb"));
     auto& key = made_usb->plug(entropy_key, "1-1", "NwBvBlg3OTBJORFD");
-    stopper.run(std::chrono::milliseconds(300)); // past the draining: the session begins
+    REQUIRE(until([&] { return !key.written.empty(); })); // past the draining: the session begins
     CHECK(std::string(key.written.begin(), key.written.end()) == "\x03");
     CHECK(pipeline.reset_source(1));
     CHECK(pipeline.remove_source(1));
-    stopper.run(std::chrono::milliseconds(50));
-    CHECK(key.claimed.empty());
+    REQUIRE(until([&] { return key.claimed.empty(); }));
     CHECK(key.controls.empty());
 }
 
 TEST_CASE("pipeline: a dongle that cannot be opened is waited for, and is no end of anything") {
     Loop loop;
-    Stopper stopper{loop};
+    Until until{loop};
     Pipeline pipeline(loop, 4096, std::chrono::seconds(10), make_fake);
     REQUIRE(pipeline.add_configured_source("truerng:usb,min-entropy=2"));
     auto& dongle = made_usb->plug(truerng, "1-1", "", {});
-    stopper.run(std::chrono::milliseconds(5));
-    REQUIRE(pipeline.sources().size() == 1);
+    REQUIRE(until([&] { return pipeline.sources().size() == 1; }));
     CHECK(pipeline.sources()[0].status.path == "truerng:usb:1-1");
     CHECK_FALSE(pipeline.sources()[0].status.ok);
     CHECK(dongle.claimed.empty());
