@@ -77,6 +77,7 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
     Result<usb::Backend*> usb();
     Result<std::size_t> free_credit_slot() const;
     Stage* stage(unsigned number) const;
+    static tl::unexpected<Error> no_source(unsigned number);
 
     Loop& loop_;
     Duration silence_;

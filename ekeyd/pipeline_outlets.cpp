@@ -1,0 +1,136 @@
+// Listeners and sinks come and go; what people see of the health; captures.
+#include "ekeyd/pipeline.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace ekey {
+
+namespace {
+
+template <class Part>
+Result<void> remove_part(std::vector<std::unique_ptr<Part>>& parts, std::string_view address,
+                         const char* what) {
+    const auto found = std::find_if(parts.begin(), parts.end(),
+                                    [&](const auto& part) { return part->address() == address; });
+    if (found == parts.end()) {
+        return fail("there is no " + std::string(what) + " '" + std::string(address) + "'");
+    }
+    parts.erase(found);
+    return {};
+}
+
+template <class Part, class Make>
+Result<void> add_part(std::vector<std::unique_ptr<Part>>& parts, std::string_view text, Make make) {
+    auto address = config::parse_address(text);
+    if (!address) {
+        return tl::unexpected(address.error());
+    }
+    auto part = make(*address);
+    if (!part) {
+        return tl::unexpected(part.error());
+    }
+    parts.push_back(std::move(*part));
+    return {};
+}
+
+} // namespace
+
+Result<void> Pipeline::add_listener(std::string_view address) {
+    return add_part(listeners_, address,
+                    [this](const config::Address& a) { return make_listener(loop_, pool_, a); });
+}
+
+Result<void> Pipeline::remove_listener(std::string_view address) {
+    auto removed = remove_part(listeners_, address, "listener");
+    pool_.serve(); // others may have waited for one of its clients
+    return removed;
+}
+
+Result<void> Pipeline::add_sink(std::string_view address) {
+    auto added =
+        add_part(sinks_, address, [this](const config::Address& a) { return make_sink(loop_, pool_, a); });
+    pool_.serve(); // a sink that may write takes what is there now
+    return added;
+}
+
+Result<void> Pipeline::remove_sink(std::string_view address) {
+    auto removed = remove_part(sinks_, address, "sink");
+    pool_.serve(); // others may have waited for it
+    return removed;
+}
+
+std::vector<std::string> Pipeline::listeners() const {
+    std::vector<std::string> lines;
+    for (const auto& listener : listeners_) {
+        const auto c = listener->counters();
+        const auto field = [](const char* name, std::uint64_t v) {
+            return "\t" + (name + ("=" + std::to_string(v)));
+        };
+        lines.push_back(listener->address() + field("clients", c.clients) + field("waiting", c.waiting) +
+                        field("accepted", c.accepted) + field("refused", c.refused) +
+                        field("requests", c.requests) + field("bytes", c.bytes_served) +
+                        field("errors", c.protocol_errors));
+    }
+    return lines;
+}
+
+std::vector<std::string> Pipeline::sinks() const {
+    std::vector<std::string> lines;
+    for (const auto& sink : sinks_) {
+        lines.push_back(sink->address() + "\tbytes=" + std::to_string(sink->bytes_written()) +
+                        "\tstate=" + sink->state());
+    }
+    return lines;
+}
+
+// ---- health and captures
+
+Result<std::vector<std::string>> Pipeline::health(std::optional<unsigned> number) const {
+    std::vector<std::string> lines;
+    const auto add_all = [&lines](const Statistics& values) {
+        for (const auto& [name, value] : values) {
+            lines.push_back(name + "=" + value);
+        }
+    };
+    if (number) {
+        const Stage* found = stage(*number);
+        if (found == nullptr) {
+            return no_source(*number);
+        }
+        add_all(found->health());
+        return lines;
+    }
+    char bits[32];
+    std::snprintf(bits, sizeof bits, "%.0f", conditioner_->gathered_bits());
+    add_all({{"PoolBytes", std::to_string(pool_.size())},
+             {"PoolCapacity", std::to_string(pool_.capacity())},
+             {"PoolBytesIn", std::to_string(pool_.counters().bytes_in)},
+             {"PoolBytesOut", std::to_string(pool_.counters().bytes_out)},
+             {"PoolWaiting", std::to_string(pool_.turns().size())},
+             {"ConditionerBits", bits},
+             {"XorReseeds", std::to_string(xor_.reseeds())},
+             {"DrbgReseeds", std::to_string(pool_.drbg().reseeds())},
+             {"DrbgBytesOut", std::to_string(pool_.drbg().bytes_out())}});
+    for (const auto& [n, stage] : stages_) {
+        add_all(stage->health());
+    }
+    return lines;
+}
+
+Result<void> Pipeline::begin_capture(unsigned number, std::uint64_t bytes,
+                                     control::CaptureReceiver& receiver) {
+    Stage* found = stage(number);
+    if (found == nullptr) {
+        return no_source(number);
+    }
+    return found->begin_capture(bytes, receiver);
+}
+
+void Pipeline::end_capture(control::CaptureReceiver& receiver) {
+    for (const auto& [number, stage] : stages_) {
+        stage->end_capture(receiver);
+    }
+}
+
+} // namespace ekey
