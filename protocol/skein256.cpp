@@ -181,7 +181,7 @@ Skein256::Words Skein256::chain_with(ByteView message) const {
         flags &= ~first_flag;
     }
     Digest last{};
-    std::memcpy(last.data(), message.data(), message.size());
+    std::copy(message.begin(), message.end(), last.begin()); // none may be a null pointer
     ubi(chain, position + message.size(), flags | final_flag, last.data());
     return chain;
 }
@@ -205,7 +205,7 @@ Skein256::HashAndMac Skein256::finish_both(const Skein256& hash, ByteView messag
 
     Words hash_chain = hash.chain_, mac_chain = mac.chain_;
     Digest last{};
-    std::memcpy(last.data(), message.data(), message.size());
+    std::copy(message.begin(), message.end(), last.begin()); // none may be a null pointer
     detail::ubi_pair({&hash_chain, hash.position_ + message.size(), hash.flags_ | final_flag, last.data()},
                      {&mac_chain, mac.position_ + block_size, mac.flags_, content.data()});
     constexpr Digest counter{}; // as in transform_output
