@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -38,7 +39,7 @@ Result<Fd> connect_socket(const std::string& path) {
     return fd;
 }
 
-speed_t speed_of(unsigned baud) {
+std::optional<speed_t> speed_of(unsigned baud) {
     struct Row {
         unsigned baud;
         speed_t speed;
@@ -50,7 +51,7 @@ speed_t speed_of(unsigned baud) {
         Row{921600, B921600},
     };
     const auto* row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.baud == baud; });
-    return row == rows.end() ? B115200 : row->speed;
+    return row == rows.end() ? std::nullopt : std::optional(row->speed);
 }
 
 Result<void> make_raw(int fd, const std::string& path, unsigned baud) {
@@ -63,7 +64,11 @@ Result<void> make_raw(int fd, const std::string& path, unsigned baud) {
     settings.c_cflag &= ~static_cast<tcflag_t>(HUPCL | PARENB | CSTOPB | CRTSCTS);
     settings.c_cc[VMIN] = 1;
     settings.c_cc[VTIME] = 0;
-    cfsetspeed(&settings, speed_of(baud));
+    const auto speed = speed_of(baud);
+    if (!speed) {
+        return fail(path + ": a tty has no rate of " + std::to_string(baud) + " baud");
+    }
+    cfsetspeed(&settings, *speed);
     if (tcsetattr(fd, TCSANOW, &settings) != 0) {
         return fail(path + ": cannot be set to raw mode: " + reason(errno));
     }
@@ -72,6 +77,10 @@ Result<void> make_raw(int fd, const std::string& path, unsigned baud) {
 }
 
 } // namespace
+
+bool baud_known(unsigned baud) {
+    return speed_of(baud).has_value();
+}
 
 Result<Fd> open_port(const std::string& path, unsigned baud) {
     struct stat status {};

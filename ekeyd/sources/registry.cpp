@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ekeyd/sources/device.h"
+#include "ekeyd/sources/port.h"
 #include "ekeyd/sources/processor_noise.h"
 #include "ekeyd/sources/raw_source.h"
 #include "ekeyd/sources/tty.h"
@@ -43,6 +44,10 @@ Made make_tty(const config::Address& address, const SourceContext& context) {
             return fail(address.text + ": " + number.error().what);
         }
         baud = static_cast<unsigned>(*number);
+        if (!baud_known(baud)) {
+            return fail(address.text + ": baud=" + *text +
+                        ": a tty has no such rate (115200, 9600 and the like)");
+        }
     }
     return std::make_unique<RawSource>(context.loop, "tty:" + address.rest, "",
                                        TtyLink::opener(context.loop, address.rest, baud),

@@ -68,6 +68,7 @@ TEST_CASE("an address that no driver can use is refused with what is wrong in it
     says("onerng:usb:1-1,serial=x", "serial");
     says("tty:ttyS0", "expected the absolute path of a tty");
     says("tty:/dev/ttyS0,baud=1", "baud");
+    says("tty:/dev/ttyS0,baud=12345", "baud=12345: a tty has no such rate");
     says("device:", "expected the absolute path");
     says("device:/dev/hwrng,min-entropy=9", "min-entropy");
     says("device:/dev/hwrng,min-entropy=-1", "min-entropy");
