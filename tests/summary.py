@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Reads meson's logs of tests and benchmarks (JSON): prints what benchmarks have measured and the names of what did
-not pass, then the line "N passed, N failed, N skipped". Fails when something has failed; a log without a result is a
-failure.
+"""Reads meson's logs of tests and benchmarks (JSON): prints what benchmarks have measured, the names of what did not
+pass and the end of what each failed test printed, then the line "N passed, N failed, N skipped". Fails when something
+has failed; a log without a result is a failure.
 """
 import json
 import sys
+
+LAST_LINES = 60  # of a failed test: a log that is cut to its end still tells why
 
 
 def read(name):
@@ -23,13 +25,20 @@ def kind(result):
 
 
 results = {"passed": [], "failed": [], "skipped": []}
+failures = []
 for name in sys.argv[1:]:
     for result in read(name):
         results[kind(result)].append(result["name"])
         if name.endswith("benchmarks.json"):
             print(result["name"] + ":")
             print("".join(f"    {line}\n" for line in result.get("stdout", "").strip().splitlines()))
+        if kind(result) == "failed":
+            failures.append(result)
 
+for failure in failures:
+    print(f"{failure['name']} printed last:")
+    printed = (failure.get("stdout") or "") + (failure.get("stderr") or "")
+    print("".join(f"    {line}\n" for line in printed.splitlines()[-LAST_LINES:]))
 for word in ("skipped", "failed"):
     for name in results[word]:
         print(f"{word}: {name}")
