@@ -15,6 +15,8 @@ constexpr std::size_t longest_address = 4096;
 constexpr std::size_t longest_decimal = 32; // digits that no sensible number has
 constexpr std::size_t longest_host = 253;   // RFC 1035 2.3.4, without the last dot
 
+constexpr std::string_view repeatable[] = {"allow", "deny", "allow-uid", "allow-gid"};
+
 bool is_lower(char c) {
     return c >= 'a' && c <= 'z';
 }
@@ -79,6 +81,17 @@ const std::string* Address::find(std::string_view name) const {
     return found == parameters.end() ? nullptr : &found->second;
 }
 
+std::vector<std::string> Address::values(std::string_view name) const {
+    std::vector<std::string> values;
+    const std::string* all = find(name);
+    for (std::size_t at = 0; all != nullptr && at <= all->size();) {
+        const std::size_t end = std::min(all->find(',', at), all->size());
+        values.push_back(all->substr(at, end - at));
+        at = end + 1;
+    }
+    return values;
+}
+
 Result<Address> parse_address(std::string_view text) {
     if (text.empty()) {
         return fail("an address is empty: expected KIND:REST[,name=value...]");
@@ -114,7 +127,10 @@ Result<Address> parse_address(std::string_view text) {
             return fail("address " + quote(text) + ": parameter " + name + " has no value: write " + name +
                         "=VALUE");
         }
-        if (!address.parameters.emplace(name, parts[i].substr(equals + 1)).second) {
+        const auto [given, fresh] = address.parameters.emplace(name, parts[i].substr(equals + 1));
+        if (!fresh && std::find(std::begin(repeatable), std::end(repeatable), name) != std::end(repeatable)) {
+            given->second += ',' + parts[i].substr(equals + 1);
+        } else if (!fresh) {
             return fail("address " + quote(text) + ": parameter " + name + " is given twice");
         }
     }
@@ -122,6 +138,10 @@ Result<Address> parse_address(std::string_view text) {
 }
 
 Result<void> check_parameters(const Address& address, std::initializer_list<std::string_view> known) {
+    return check_parameters(address, std::span<const std::string_view>(known.begin(), known.size()));
+}
+
+Result<void> check_parameters(const Address& address, std::span<const std::string_view> known) {
     for (const auto& [name, value] : address.parameters) {
         if (std::find(known.begin(), known.end(), name) != known.end()) {
             continue;
@@ -135,7 +155,7 @@ Result<void> check_parameters(const Address& address, std::initializer_list<std:
         } else {
             what += ": it takes ";
             for (const std::string_view& word : known) {
-                what += (&word == known.begin() ? "" : ", ") + std::string(word);
+                what += (&word == &known.front() ? "" : ", ") + std::string(word);
             }
         }
         return fail(std::move(what));

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "protocol/result.h"
 
@@ -21,15 +22,19 @@ struct Address {
 
     // The value of a parameter, or null.
     const std::string* find(std::string_view name) const;
+    // The values of a parameter that may be given several times, in their order; empty when it was not given.
+    std::vector<std::string> values(std::string_view name) const;
 };
 
 // KIND and names are lower case; a KIND that needs no REST may stand alone (kernel). Errors name the
 // offending part. Control characters and text above 4,096 characters are refused, as is a parameter given
-// twice or without a value. A comma in REST or in a value is written as a backslash and a comma, a backslash
-// before a comma as two.
+// twice or without a value. allow, deny, allow-uid and allow-gid may be given several times; `parameters`
+// then holds their values with commas between them. A comma in REST or in a value is written as a backslash
+// and a comma, a backslash before a comma as two.
 Result<Address> parse_address(std::string_view text);
 
 // Refuses parameters outside `known`, naming the nearest known one as a suggestion.
+Result<void> check_parameters(const Address& address, std::span<const std::string_view> known);
 Result<void> check_parameters(const Address& address, std::initializer_list<std::string_view> known);
 
 struct HostPort {

@@ -1,14 +1,13 @@
 #include "ekeyd/runtime/unix_socket.h"
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <optional>
 
-#include <grp.h>
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+
+#include "ekeyd/runtime/account.h"
 
 namespace ekey {
 
@@ -32,38 +31,13 @@ const sockaddr* generic(const sockaddr_un& address) {
     return reinterpret_cast<const sockaddr*>(&address);
 }
 
-std::optional<unsigned> as_number(const std::string& text) {
-    unsigned value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const bool whole = error == std::errc() && end == text.data() + text.size();
-    return whole ? std::optional<unsigned>(value) : std::nullopt;
-}
-
 // What chown(2) takes; -1 leaves it as it is.
 Result<uid_t> user_of(const std::string& name) {
-    if (name.empty()) {
-        return static_cast<uid_t>(-1);
-    }
-    if (const passwd* entry = getpwnam(name.c_str())) {
-        return entry->pw_uid;
-    }
-    if (const auto number = as_number(name)) {
-        return static_cast<uid_t>(*number);
-    }
-    return fail("there is no user \"" + name + '"');
+    return name.empty() ? Result<uid_t>(static_cast<uid_t>(-1)) : find_user(name);
 }
 
 Result<gid_t> group_of(const std::string& name) {
-    if (name.empty()) {
-        return static_cast<gid_t>(-1);
-    }
-    if (const group* entry = getgrnam(name.c_str())) {
-        return entry->gr_gid;
-    }
-    if (const auto number = as_number(name)) {
-        return static_cast<gid_t>(*number);
-    }
-    return fail("there is no group \"" + name + '"');
+    return name.empty() ? Result<gid_t>(static_cast<gid_t>(-1)) : find_group(name);
 }
 
 // Removes what a killed process left; says why when the path is taken.

@@ -57,6 +57,11 @@ TEST_CASE("address: what is refused") {
     CHECK(holds(refused(parse_address("unix:/a,,mode=1")), "is no name=value"));
     CHECK(holds(refused(parse_address("unix:/a,")), "is no name=value"));
     CHECK(holds(refused(parse_address("unix:/a,mode=1,mode=2")), "given twice"));
+    const auto several = parse_address("tcp:h:1,allow=10.0.0.0/8,deny=10.1.0.0/16,allow=::1");
+    REQUIRE(several);
+    CHECK(several->values("allow") == std::vector<std::string>{"10.0.0.0/8", "::1"});
+    CHECK(several->values("deny") == std::vector<std::string>{"10.1.0.0/16"});
+    CHECK(several->values("allow-uid").empty());
     CHECK(parse_address("unix:" + std::string(4091, 'a')).has_value());
     CHECK(holds(refused(parse_address("unix:" + std::string(4092, 'a'))), "longer than 4096"));
 }
