@@ -2,10 +2,11 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <utility>
 
 #include <syslog.h>
-#include <unistd.h>
+
+#include "ekeyd/runtime/log_outlet.h"
 
 namespace ekey::log {
 
@@ -16,8 +17,11 @@ struct State {
     const char* program = "ekeyd";
     Level most_verbose = Level::info;
     bool journal = false;
+    StandardError standard_error;
+    SystemLog system_log;
     std::string last;
     unsigned repeats = 0;
+    unsigned lost = 0; // lines that could not be written without waiting
 };
 
 State& state() {
@@ -64,22 +68,26 @@ void append_escaped(std::string& line, std::string_view text) {
     }
 }
 
-void emit(Level level, const std::string& line) {
-    const State& s = state();
+bool put(Level level, const std::string& line) {
+    State& s = state();
     if (s.target == Target::syslog) {
-        syslog(priority(level), "%s", line.c_str());
-        return;
+        return s.system_log.put(priority(level), s.program, line);
     }
-    std::string out;
-    if (s.journal) {
-        out = "<" + std::to_string(priority(level)) + ">";
-    } else {
-        out = std::string(s.program) + ": ";
+    const std::string head =
+        s.journal ? "<" + std::to_string(priority(level)) + ">" : std::string(s.program) + ": ";
+    return s.standard_error.put(head + line + '\n');
+}
+
+// Who does not read the log loses lines, and the daemon loses no time.
+void emit(Level level, const std::string& line) {
+    unsigned& lost = state().lost;
+    if (lost > 0 && put(Level::warning,
+                        "lines of the log were lost, its reader took none lost=" + std::to_string(lost))) {
+        lost = 0;
     }
-    out += line;
-    out += '\n';
-    // One write a line; a standard error that is full or closed loses the line, never the daemon.
-    [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, out.data(), out.size());
+    if (lost > 0 || !put(level, line)) {
+        ++lost;
+    }
 }
 
 } // namespace
@@ -100,8 +108,12 @@ void open(Target target, const char* program, Level most_verbose) {
     s.program = program;
     s.most_verbose = most_verbose;
     s.journal = std::getenv("JOURNAL_STREAM") != nullptr;
+    s.standard_error = {};
+    s.system_log = {};
     if (target == Target::syslog) {
-        openlog(program, LOG_PID | LOG_NDELAY, LOG_DAEMON);
+        s.system_log.open();
+    } else {
+        s.standard_error.open();
     }
 }
 

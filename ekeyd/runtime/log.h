@@ -18,7 +18,8 @@ enum class Target { standard_error, syslog };
 Result<Level> parse_level(std::string_view name);
 
 // Standard error carries journald's <N> priorities when JOURNAL_STREAM is set. `program` must outlive the
-// log.
+// log. Neither target is ever waited for: a line that a full pipe, a stopped terminal or a busy syslog does
+// not take is lost, and the number of those is written once there is room again.
 void open(Target target, const char* program, Level most_verbose);
 
 struct Field {

@@ -63,6 +63,30 @@ TEST_CASE("a repeated line is counted, not repeated") {
                         "test: other\n");
 }
 
+TEST_CASE("promise 8: a full pipe that nobody reads loses lines, and never waits; they are counted") {
+    int ends[2];
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0); // blocking, as a shell's pipe is
+    const Fd reader(ends[0]), writer(ends[1]), saved(dup(STDERR_FILENO));
+    REQUIRE(fcntl(writer.get(), F_SETPIPE_SZ, 4096) == 4096);
+    dup2(writer.get(), STDERR_FILENO);
+    log::open(log::Target::standard_error, "test", log::Level::info);
+    for (int i = 0; i < 1000; ++i) {
+        log::info("event", {{"number", i}});
+    }
+    const int flags = fcntl(STDERR_FILENO, F_GETFL);
+    std::string text(4096, '\0');
+    REQUIRE(read(reader.get(), text.data(), text.size()) > 3000);
+    log::info("last");
+    const ssize_t got = read(reader.get(), text.data(), text.size());
+    dup2(saved.get(), STDERR_FILENO);
+    log::open(log::Target::standard_error, "test", log::Level::info);
+
+    CHECK((flags & O_NONBLOCK) == 0); // the descriptor may be shared with others
+    text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    CHECK(text.find("test: lines of the log were lost, its reader took none lost=") == 0);
+    CHECK(text.ends_with("\ntest: last\n"));
+}
+
 TEST_CASE("lines above the level are not written") {
     const StandardError err;
     log::open(log::Target::standard_error, "test", log::Level::warning);
