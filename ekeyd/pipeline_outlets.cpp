@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "ekeyd/runtime/refusal.h"
+
 namespace ekey {
 
 namespace {
@@ -26,7 +28,7 @@ Result<void> add_part(std::vector<std::unique_ptr<Part>>& parts, std::string_vie
     if (!address) {
         return tl::unexpected(address.error());
     }
-    auto part = make(*address);
+    auto part = refusal_as_error([&] { return make(*address); });
     if (!part) {
         return tl::unexpected(part.error());
     }

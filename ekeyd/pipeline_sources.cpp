@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "ekeyd/runtime/log.h"
+#include "ekeyd/runtime/refusal.h"
 
 namespace ekey {
 
@@ -58,7 +59,7 @@ Result<unsigned> Pipeline::add_configured_source(std::string_view text) {
     if (!address) {
         return tl::unexpected(address.error());
     }
-    return add(std::move(*address), false);
+    return refusal_as_error([&] { return add(std::move(*address), false); });
 }
 
 Result<unsigned> Pipeline::add(config::Address address, bool must_open) {
@@ -154,7 +155,7 @@ Result<unsigned> Pipeline::add_source(std::string_view where, std::optional<std:
     if (serial) {
         address.parameters["serial"] = *serial;
     }
-    return add(std::move(address), true);
+    return refusal_as_error([&] { return add(std::move(address), true); });
 }
 
 Result<void> Pipeline::add_directory(std::string_view directory) {
@@ -193,7 +194,7 @@ Result<void> Pipeline::reset_source(unsigned number) {
 }
 
 Result<std::size_t> Pipeline::load_keyring(std::string_view path) {
-    auto read = config::Keyring::read(std::string(path));
+    auto read = refusal_as_error([&] { return config::Keyring::read(std::string(path)); });
     if (!read) {
         return tl::unexpected(read.error());
     }

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "ekeyd/runtime/log.h"
+#include "ekeyd/runtime/refusal.h"
 
 namespace ekey {
 
@@ -127,11 +128,18 @@ Result<void> Device::open() {
     if (!wake) {
         return fail(path_ + ": no descriptor left to wake its reader: " + std::strerror(errno));
     }
+    auto begun = refusal_as_error([&]() -> Result<std::shared_ptr<Shared>> {
+        auto shared = std::make_shared<Shared>(std::move(fd), std::move(wake), &block_ready_);
+        shared->wanted = !paused_;
+        std::thread([shared] { shared->run(); }).detach();
+        return shared;
+    });
+    if (!begun) {
+        return fail(path_ + ": its reader cannot be started: " + begun.error().what);
+    }
+    shared_ = std::move(*begun);
     trouble_.clear();
     opened_ = Loop::now();
-    shared_ = std::make_shared<Shared>(std::move(fd), std::move(wake), &block_ready_);
-    shared_->wanted = !paused_;
-    std::thread([shared = shared_] { shared->run(); }).detach();
     owner_->on_restart();
     return {};
 }

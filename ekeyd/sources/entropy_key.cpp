@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ekeyd/runtime/log.h"
+#include "ekeyd/runtime/refusal.h"
 #include "ekeyd/sources/entropy_key_statistics.h"
 #include "ekeyd/sources/registry.h"
 
@@ -49,7 +50,7 @@ Result<void> EntropyKey::start(SourceOwner& owner, bool must_open) {
 
 Result<void> EntropyKey::open() {
     lost_link_.reset();
-    auto link = open_(*this);
+    auto link = refusal_as_error([this] { return open_(*this); });
     if (!link) {
         return tl::unexpected(link.error());
     }

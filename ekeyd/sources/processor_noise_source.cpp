@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "ekeyd/runtime/log.h"
+#include "ekeyd/runtime/refusal.h"
 #include "ekeyd/runtime/secret.h"
 
 namespace ekey {
@@ -11,6 +12,7 @@ namespace ekey {
 namespace {
 // What the health tests release at once is 2,500 bytes; five rounds fill that.
 constexpr std::size_t round_size = 512;
+constexpr Duration retry_after = std::chrono::seconds(5);
 } // namespace
 
 // The thread fills `buffer`, then waits until the loop has taken it.
@@ -32,7 +34,7 @@ struct ProcessorNoiseSource::Shared {
         ended = true;
     }
     void run(const Maker& maker, AsyncWatcher& loop_side) {
-        auto generator = maker();
+        auto generator = refusal_as_error(maker);
         if (!generator) {
             give_up(generator.error().what);
             loop_side.send();
@@ -51,7 +53,9 @@ struct ProcessorNoiseSource::Shared {
 };
 
 ProcessorNoiseSource::ProcessorNoiseSource(Loop& loop, std::string path, Maker maker, double min_entropy)
-    : path_(std::move(path)), maker_(std::move(maker)), min_entropy_(min_entropy), block_ready_(loop) {
+    : path_(std::move(path)), maker_(std::move(maker)), min_entropy_(min_entropy), block_ready_(loop),
+      retry_(loop) {
+    retry_.bind<&ProcessorNoiseSource::begin>(this);
     block_ready_.bind<&ProcessorNoiseSource::on_block>(this);
     block_ready_.start();
 }
@@ -68,10 +72,21 @@ Result<void> ProcessorNoiseSource::start(SourceOwner& owner, bool) {
 
 void ProcessorNoiseSource::begin() {
     trouble_.clear();
-    shared_ = std::make_shared<Shared>();
-    shared_->wanted = !paused_;
-    thread_ = std::thread([this, &shared = *shared_] { shared.run(maker_, block_ready_); });
-    owner_->on_restart();
+    const auto begun = refusal_as_error([this]() -> Result<void> {
+        shared_ = std::make_shared<Shared>();
+        shared_->wanted = !paused_;
+        thread_ = std::thread([this, &shared = *shared_] { shared.run(maker_, block_ready_); });
+        return {};
+    });
+    if (begun) {
+        owner_->on_restart();
+        return;
+    }
+    shared_.reset();
+    trouble_ = "its generator cannot be started: " + begun.error().what;
+    log::error("source cannot be started, will try again", {{"source", path_}, {"reason", trouble_}});
+    owner_->on_failure(health::Failure::device, trouble_);
+    retry_.start(retry_after);
 }
 
 // Waits for the round that is being computed, a few milliseconds.
@@ -122,6 +137,7 @@ void ProcessorNoiseSource::pause(bool on) {
 
 void ProcessorNoiseSource::reset() {
     end();
+    retry_.stop();
     begin();
 }
 

@@ -51,6 +51,7 @@ class ProcessorNoiseSource final : public Source {
     std::shared_ptr<Shared> shared_; // null before the start
     std::thread thread_;
     AsyncWatcher block_ready_;
+    Timer retry_; // after the system refused a thread or locked memory
     bool paused_ = false;
     std::string trouble_;
     std::uint64_t bytes_made_ = 0;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ekeyd/runtime/log.h"
+#include "ekeyd/runtime/refusal.h"
 #include "ekeyd/sources/registry.h"
 #include "ekeyd/sources/usb_driver.h"
 
@@ -39,7 +40,7 @@ Result<void> RawSource::start(SourceOwner& owner, bool must_open) {
 Result<void> RawSource::open() {
     link_.reset();
     lost_link_.reset();
-    auto link = open_(*this);
+    auto link = refusal_as_error([this] { return open_(*this); });
     if (!link) {
         return tl::unexpected(link.error());
     }
