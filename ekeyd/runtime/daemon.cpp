@@ -29,8 +29,9 @@ namespace {
     if (got == 1) {
         _exit(0);
     }
-    int status = 0;
-    waitpid(child, &status, 0);
+    int status = 1 << 8; // as if it had ended with 1
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
@@ -87,6 +88,9 @@ Result<PidFile> PidFile::write(const std::string& path) {
         return fail(path + ": the pid file cannot be written: " + std::strerror(errno));
     }
     if (flock(self.fd_.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK) {
+            return fail(path + ": the pid file cannot be locked: " + std::strerror(errno));
+        }
         char text[32] = {};
         const ssize_t got = pread(self.fd_.get(), text, sizeof text - 1, 0);
         return fail(path + ": ekeyd runs already" +

@@ -24,13 +24,20 @@ StreamSink::StreamSink(Loop& loop, Pool& pool, std::string address, std::uint64_
     room_.bind<&StreamSink::on_room>(this);
 }
 
-void StreamSink::open_and_go_on() {
+bool StreamSink::reopen() {
     auto fd = open();
     if (!fd) {
         failed(std::move(fd.error().what));
-        return;
+        return false;
     }
     fd_ = std::move(*fd);
+    return true;
+}
+
+void StreamSink::open_and_go_on() {
+    if (!reopen()) {
+        return;
+    }
     if (waits_for_room()) {
         room_.watch(fd_.get(), IoWatcher::writable);
     } else {
@@ -39,9 +46,10 @@ void StreamSink::open_and_go_on() {
 }
 
 void StreamSink::go_on() {
-    if (!still_there(fd_.get())) {
-        open_and_go_on();
-    } else if (pending_ == 0 || write_pending()) {
+    if (!still_there(fd_.get()) && !reopen()) {
+        return;
+    }
+    if (pending_ == 0 || write_pending()) {
         if (const Time now = Loop::now(); now < next_block_) {
             pace_.start(next_block_ - now);
         } else if (waits_for_room()) {

@@ -37,6 +37,7 @@ class StreamSink : public Sink, private Taker {
     std::size_t wanted() const final { return block_size; }
     bool serve(Pool& pool) final;
 
+    bool reopen(); // false: failed() has been told
     void open_and_go_on();
     void go_on();         // writes what is left, rests, or joins the queue
     bool write_pending(); // true when nothing is left
