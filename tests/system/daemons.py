@@ -1,8 +1,10 @@
 """Starts ekeyd and softkey with what a test needs of them."""
+import os
+import signal
 import socket
 
 from clients import Control, Egd
-from harness import Failure, wait_until
+from harness import Failure, check_equal, wait_until
 
 # Packets a second. A true key sends 86; tests that only need bytes take more, so that they end sooner.
 FAST = 1000
@@ -44,10 +46,30 @@ def answers(address):
     return True
 
 
+class Detached:
+    """A daemon in the background, in the place of a Program; it logs to the system's log."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def running(self):
+        try:
+            with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
+                return file.read().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+    def stop(self):
+        if self.running():
+            os.kill(self.pid, signal.SIGTERM)
+            wait_until(lambda: not self.running(), "the daemon in the background ends")
+
+
 class Ekeyd:
     """A running daemon with a Unix EGD socket, a control socket and a pid file, and the settings given as lines."""
 
-    def __init__(self, run, *settings, name="ekeyd", softkeys=(), keyring=None, arguments=(), preexec=None):
+    def __init__(self, run, *settings, name="ekeyd", softkeys=(), keyring=None, arguments=(), preexec=None,
+                 env=None, background=False):
         self.run = run
         self.egd = "unix:" + run.path(name + ".egd")
         self.control = "unix:" + run.path(name + ".sock")
@@ -56,13 +78,19 @@ class Ekeyd:
         lines = [f"listen = {self.egd},mode=0600", f"control = {self.control}", f"pidfile = {self.pidfile}",
                  f"keyring = {keyring}", *(f"source = {key.source}" for key in softkeys), *settings]
         self.config = run.write(name + ".conf", "\n".join(lines) + "\n")
-        self.arguments = ["--config", self.config, "--foreground", *arguments]
+        self.arguments = ["--config", self.config, *([] if background else ["--foreground"]), *arguments]
+        self.background = background
         self.preexec = preexec
+        self.env = env
         self.program = None
         self.start()
 
     def start(self):
-        self.program = self.run.start("ekeyd", *self.arguments, preexec=self.preexec)
+        self.program = self.run.start("ekeyd", *self.arguments, preexec=self.preexec, env=self.env)
+        if self.background:
+            check_equal(self.program.wait(), 0, "exit status of what started the daemon")
+            with open(self.pidfile, encoding="ascii") as file:
+                self.program = self.run.ends_with(Detached(int(file.read())))
         wait_until(self._ready, "ekeyd answers on its sockets")
 
     def _ready(self):

@@ -196,6 +196,7 @@ class Run:
         # Short, because a Unix socket's path may have 107 characters.
         self.folder = tempfile.mkdtemp(prefix="ekeyd-test-")
         self.programs = []
+        self.others = []
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -224,7 +225,14 @@ class Run:
             check_equal(status, expect, f"exit status of {' '.join(started.arguments)}\n{started.output()}\n")
         return started.output()
 
+    def ends_with(self, other):
+        """Has other.stop() called when the test ends; returns `other`."""
+        self.others.append(other)
+        return other
+
     def close(self, failed):
+        for other in self.others:
+            other.stop()
         for started in reversed(self.programs):
             started.stop()
         if failed:

@@ -12,6 +12,7 @@ Nothing here needs to be told a secret of the daemon: whoever knows all the nois
 """
 import copy
 import hashlib
+import itertools
 import os
 import sys
 
@@ -30,6 +31,14 @@ RESEED_FEWEST = 1024  # not before so many, whatever the time
 def measure(min_entropy):
     """Bytes of noise that an output takes."""
     return -(-(8 * OUTPUT + 64) // min_entropy)
+
+
+class Unexplained(Failure):
+    """`begin`: the first of the bytes served that the rules cannot have made."""
+
+    def __init__(self, begin):
+        super().__init__(f"bytes {begin} to {begin + OUTPUT} that were served are not made of tested noise by the rules")
+        self.begin = begin
 
 
 class Noise:
@@ -59,8 +68,10 @@ class Noise:
     def output(self, pieces):
         return hashlib.sha512(b"".join(self._stream[b:e] for b, e in pieces)).digest()
 
-    def find(self, output, position, block_end):
-        return next((c for c in self.candidates(position, block_end) if self.output(c[0]) == output), None)
+    def find(self, output, position, block_end, likely):
+        """`likely`: where no noise was dropped; quick."""
+        candidates = itertools.islice(self.candidates(position, block_end), 1 if likely else None)
+        return next((c for c in candidates if self.output(c[0]) == output), None)
 
 
 def after(candidate):
@@ -76,43 +87,52 @@ def unmasked(output, generator):
     return bytes(a ^ b for a, b in zip(output, generator.generate(OUTPUT)))
 
 
-def explain(served, stream, min_entropy):
+def explain(served, stream, min_entropy, others=()):
     """Finds the origin of every whole output in `served`, which one client has read without a gap from the first
-    byte on, in `stream`, the noise in the order in which it was decrypted. Returns the pieces of the stream that
-    were used, those that became seeds too, as (begin, end), in order. Fails for an output that the rules cannot have
-    made.
+    byte on, in `stream`, the noise in the order in which it was decrypted. `others` are what other takers have got
+    meanwhile, each without a gap. Returns the pieces of the stream that were used, those that became seeds too, as
+    (begin, end), in order. Fails for an output that the rules cannot have made.
     """
     noise = Noise(stream, min_entropy)
     used = []
     generator = None  # before the first seed
     where = (None, None)
 
-    def masked(output):
+    def masked(output, likely):
         """Made with the generator as it is."""
         if generator is None or generator.since_reseed >= RESEED_AFTER:
             return None
         trial = copy.copy(generator)
-        found = noise.find(unmasked(output, trial), *where)
+        found = noise.find(unmasked(output, trial), *where, likely)
         return found and (trial, [found])
 
-    def masked_after_reseed(output):
+    def masked_after_reseed(output, likely):
         """An output became a seed and was not served; this is the next one."""
         if generator is not None and generator.since_reseed < RESEED_FEWEST:
             return None
-        for seed in noise.candidates(*where):
+        for seed in itertools.islice(noise.candidates(*where), 1 if likely else None):
             trial = (generator or Generator()).reseeded(noise.output(seed[0]))
-            found = noise.find(unmasked(output, trial), *after(seed))
+            found = noise.find(unmasked(output, trial), *after(seed), likely)
             if found:
                 return trial, [seed, found]
         return None
 
-    for begin in range(0, len(served) - OUTPUT + 1, OUTPUT):
-        output = served[begin:begin + OUTPUT]
-        made = masked(output) or masked_after_reseed(output)
-        if not made:
-            raise Failure(f"bytes {begin} to {begin + OUTPUT} that were served are not made of tested noise by the "
-                          f"rules")
-        generator, candidates = made
+    takers = [served, *others]
+    begins = [0] * len(takers)
+
+    def next_output():
+        """Who got it, and how it was made."""
+        for likely in (True, False):
+            for make in (masked, masked_after_reseed):
+                for taker, data in enumerate(takers):
+                    output = data[begins[taker]:begins[taker] + OUTPUT]
+                    if len(output) == OUTPUT and (made := make(output, likely)):
+                        return taker, made
+        raise Unexplained(begins[0])
+
+    while begins[0] + OUTPUT <= len(served):
+        taker, (generator, candidates) = next_output()
+        begins[taker] += OUTPUT
         for candidate in candidates:
             used += candidate[0]
             where = after(candidate)
