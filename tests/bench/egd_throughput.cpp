@@ -1,107 +1,128 @@
-// Blocking 32-byte reads a second, beside a bare epoll loop that answers from a static buffer, in one run:
-// the servers on one core take turns of half a second under the same clients on the other.
+// EGD beside a bare epoll loop that answers from a static buffer, in one run: the servers on one core take
+// turns of some tenths of a second under the same load on the other.
 //
-//     egd-throughput [ROUNDS [SECONDS A ROUND [unix|tcp CLIENTS]]]     default: 5, 0.4, all of both
-//     egd-throughput idle [CLIENTS]     resident memory with idle clients, default 10,000
+//     egd-throughput reads [unix|tcp CLIENTS]    blocking reads of 32 bytes, one at a time each
+//     egd-throughput pipelined                   blocking reads of 255 bytes, 32 sent together
+//     egd-throughput connections                 open, read 32 bytes, close
 //
-// Two ratios are printed, both to the bare loop, the median over the rounds: of requests a second, and of
-// requests a second of the server's processor time, which other load on the machine disturbs less.
+// Ratios are to the floor, the median over the rounds: of answers a second, and of processor time an answer.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
-#include <memory>
-#include <string>
-#include <vector>
+#include <string_view>
 
 #include <sys/resource.h>
 
+#include "contest.h"
 #include "ekeyd/runtime/secret.h"
-#include "load.h"
-#include "servers.h"
 
 using namespace ekey;
 using namespace ekey::bench;
+using namespace std::chrono_literals;
 
 namespace {
 
-double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
+double rate(const Turn& turn) {
+    return turn.rate();
+}
+double cpu(const Turn& turn) {
+    return turn.cpu();
+}
+double p99(const Turn& turn) {
+    return turn.round.p99;
+}
+double p999(const Turn& turn) {
+    return turn.round.p999;
+}
+double fewest(const Turn& turn) {
+    return static_cast<double>(turn.round.fewest);
+}
+double most(const Turn& turn) {
+    return static_cast<double>(turn.round.most);
 }
 
-struct Folder {
-    Folder() {
-        if (mkdtemp(path.data()) == nullptr) {
-            throw std::runtime_error("no temporary folder");
-        }
-    }
-    ~Folder() { rmdir(path.c_str()); }
-    std::string path = "/tmp/ekeyd-bench-XXXXXX";
-};
-
-struct Contender {
-    Contender(Kind k, const std::string& address, std::size_t clients)
-        : kind(k), server(k, address), load(server.address(), clients) {}
-    Kind kind;
-    Server server;
-    Load load;
-    std::vector<double> rates, cpu_rates, spread; // a round each
-};
-
-void compare(const Folder& folder, const std::string& transport, std::size_t clients, int rounds,
-             Duration length) {
-    std::vector<std::unique_ptr<Contender>> contenders;
-    for (const Kind kind : {Kind::floor, Kind::listener, Kind::chain, Kind::drbg}) {
-        const std::string address = transport == "unix"
-                                        ? "unix:" + folder.path + "/" + std::to_string(static_cast<int>(kind))
-                                        : "tcp:127.0.0.1:0";
-        contenders.push_back(std::make_unique<Contender>(kind, address, clients));
-        contenders.back()->load.run(length / 8); // warm
-    }
-    for (int round = 0; round < rounds; ++round) {
-        for (const auto& each : contenders) {
-            const double before = each->server.cpu_seconds();
-            const Load::Round result = each->load.run(length);
-            const double used = each->server.cpu_seconds() - before;
-            each->rates.push_back(static_cast<double>(result.answers) / result.seconds);
-            each->cpu_rates.push_back(static_cast<double>(result.answers) / used);
-            each->spread.push_back(static_cast<double>(result.fewest) / static_cast<double>(result.most));
-        }
-    }
-    const auto ratio = [rounds](const std::vector<double>& ours, const std::vector<double>& floor) {
-        std::vector<double> ratios;
-        for (std::size_t i = 0; i < static_cast<std::size_t>(rounds); ++i) {
-            ratios.push_back(ours[i] / floor[i]);
-        }
-        return median(ratios);
-    };
-    for (const auto& each : contenders) {
-        std::printf("%-5s %5zu  %-16s %10.0f %6.2f   %8.2f %6.2f   %6.2f\n", transport.c_str(), clients,
-                    name(each->kind), median(each->rates), ratio(each->rates, contenders.front()->rates),
-                    1e6 / median(each->cpu_rates), ratio(each->cpu_rates, contenders.front()->cpu_rates),
-                    median(each->spread));
+void reads(const std::string& transport, std::size_t clients) {
+    const Length length{5, clients > 1000 ? 600ms : 400ms};
+    const auto contenders = compete({Kind::floor, Kind::chain, Kind::drbg}, transport, length,
+                                    [&](const std::string& address) -> LoadProcess::Work {
+                                        auto load = std::make_shared<Load>(address, clients);
+                                        return [load](Duration time) { return load->run(time); };
+                                    });
+    const Contender& floor = contenders.front();
+    for (const Contender& each : contenders) {
+        std::printf("%-4s %6zu  %-16s %8.0f %5.2f  %6.2f %5.2f  %8.2f %8.2f %5.2f   %.0f to %.0f\n",
+                    transport.c_str(), clients, name(each.kind), median(each, rate),
+                    median_ratio(each, floor, rate), median(each, cpu), median_ratio(floor, each, cpu),
+                    1e3 * median(each, p99), 1e3 * median(each, p999), median_ratio(each, floor, p99),
+                    median(each, fewest), median(each, most));
     }
     std::fflush(stdout);
-    if (transport == "unix") { // the servers are killed, so they leave their sockets
-        for (const auto& each : contenders) {
-            std::remove(each->server.address().c_str() + 5);
+}
+
+void all_reads() {
+    std::printf(
+        "without sockets, 32 bytes cost %.0f ns from a stream by the pool, %.0f ns with health tests, "
+        "conditioning and XOR, %.0f ns from the generator\n",
+        pool_cost(Kind::listener), pool_cost(Kind::chain), pool_cost(Kind::drbg));
+    std::puts(
+        "                                 reads/s ratio  cpu us ratio    p99 ms  p99.9 ms ratio   answers "
+        "to each client");
+    for (const char* transport : {"unix", "tcp"}) {
+        for (const std::size_t clients : {1, 64, 1000, 10000}) {
+            reads(transport, clients);
         }
     }
 }
 
-int show_idle_memory(std::size_t clients) {
-    const Folder folder;
-    Server server(Kind::chain, "unix:" + folder.path + "/idle");
-    const double before = server.resident_kb();
-    {
-        Load load(server.address(), clients);
-        load.run(Duration::zero()); // each has asked once, so each was accepted
-        std::printf("resident: %.0f kB; with %zu idle clients: %.0f kB\n", before, clients,
-                    server.resident_kb());
+LoadProcess::Work pipelining(const std::string& address) {
+    auto load = std::make_shared<Load>(address, 16, Demand{{255}, 32});
+    return [load](Duration time) { return load->run(time); };
+}
+
+void pipelined() {
+    constexpr std::size_t size = 255;
+    const double cipher = cipher_cost(size), generator = generator_cost(size);
+    std::printf(
+        "255 bytes of ChaCha20 in memory: %.0f ns, %.0f MB/s. From the generator, which moves them out "
+        "and erases them: %.0f ns, %.0f MB/s\n",
+        cipher, size / cipher * 1e3, generator, size / generator * 1e3);
+    std::puts("transport server               MB/s ratio   ns an answer: all   user kernel");
+    for (const std::string transport : {"unix", "tcp"}) {
+        const auto contenders = compete({Kind::floor, Kind::drbg}, transport, {5, 400ms}, pipelining);
+        const auto user = [](const Turn& turn) {
+            return 1e3 * turn.cpu() * turn.used.user / (turn.used.user + turn.used.kernel);
+        };
+        for (const Contender& each : contenders) {
+            const double all = 1e3 * median(each, cpu), in_user = median(each, +user);
+            std::printf("%-9s %-16s %8.0f %5.2f   %17.0f %6.0f %6.0f\n", transport.c_str(), name(each.kind),
+                        median(each, rate) * size / 1e6, median_ratio(each, contenders.front(), rate), all,
+                        in_user, all - in_user);
+        }
+        const double floor = 1e3 * median(contenders.front(), cpu),
+                     ours = 1e3 * median(contenders.back(), cpu);
+        std::printf(
+            "%-9s of %.0f ns: %.0f system calls and copies by the kernel (the floor's), %.0f ChaCha20, "
+            "%.0f moving out of the generator and erasing, %.0f all else\n",
+            transport.c_str(), ours, floor, cipher, generator - cipher, ours - floor - generator);
+        std::fflush(stdout);
     }
-    std::remove(server.address().c_str() + 5);
-    return 0;
+}
+
+void connections() {
+    std::puts("transport server           connections/s ratio  cpu us ratio");
+    for (const std::string transport : {"unix", "tcp"}) {
+        const auto contenders =
+            compete({Kind::floor, Kind::drbg}, transport, {7, 400ms},
+                    [](const std::string& address) -> LoadProcess::Work {
+                        return [address](Duration time) { return open_read_close(address, time); };
+                    });
+        for (const Contender& each : contenders) {
+            std::printf("%-9s %-16s %14.0f %5.2f  %6.2f %5.2f\n", transport.c_str(), name(each.kind),
+                        median(each, rate), median_ratio(each, contenders.front(), rate), median(each, cpu),
+                        median_ratio(contenders.front(), each, cpu));
+        }
+        std::fflush(stdout);
+    }
 }
 
 void raise_file_limit() {
@@ -111,6 +132,11 @@ void raise_file_limit() {
     setrlimit(RLIMIT_NOFILE, &files);
 }
 
+int usage() {
+    std::fputs("usage: egd-throughput reads [unix|tcp CLIENTS] | pipelined | connections\n", stderr);
+    return 2;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -118,26 +144,17 @@ int main(int argc, char** argv) {
         init_secrets();
         raise_file_limit();
         pin_to_core(1);
-        if (argc > 1 && std::string(argv[1]) == "idle") {
-            return show_idle_memory(argc > 2 ? std::stoul(argv[2]) : 10000);
-        }
-        const int rounds = argc > 1 ? std::stoi(argv[1]) : 5;
-        const auto length = std::chrono::duration_cast<Duration>(
-            std::chrono::duration<double>(argc > 2 ? std::stod(argv[2]) : 0.4));
-        std::printf(
-            "without sockets, 32 bytes cost %.0f ns from a stream by the pool, %.0f ns with health tests, "
-            "conditioning and XOR, %.0f ns from the generator\n",
-            pool_cost(Kind::listener), pool_cost(Kind::chain), pool_cost(Kind::drbg));
-        const Folder folder;
-        std::puts("       clients server          requests/s  ratio   us of CPU  ratio   fewest/most");
-        if (argc > 4) {
-            compare(folder, argv[3], std::stoul(argv[4]), rounds, length);
-            return 0;
-        }
-        for (const char* transport : {"unix", "tcp"}) {
-            for (const std::size_t clients : {1, 64, 1000}) {
-                compare(folder, transport, clients, std::max(rounds, 1), length);
-            }
+        const std::string_view what = argc > 1 ? argv[1] : "";
+        if (what == "reads" && argc == 4) {
+            reads(argv[2], std::stoul(argv[3]));
+        } else if (what == "reads" && argc == 2) {
+            all_reads();
+        } else if (what == "pipelined" && argc == 2) {
+            pipelined();
+        } else if (what == "connections" && argc == 2) {
+            connections();
+        } else {
+            return usage();
         }
         return 0;
     } catch (const std::exception& error) {

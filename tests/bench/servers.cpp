@@ -5,15 +5,12 @@
 #include <csignal>
 #include <ctime>
 #include <fstream>
-#include <optional>
 #include <stdexcept>
 #include <system_error>
 
 #include <sched.h>
 #include <sodium/crypto_stream_chacha20.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "ekeyd/conditioner/conditioner.h"
@@ -21,65 +18,10 @@
 #include "ekeyd/health/monitor.h"
 #include "ekeyd/listeners/listener.h"
 #include "ekeyd/pool/rbg3_xor.h"
-#include "ekeyd/runtime/tcp_socket.h"
-#include "ekeyd/runtime/unix_socket.h"
-#include "load.h"
 
 namespace ekey::bench {
 
 namespace {
-
-void report(const Fd& to, const std::string& address) {
-    if (write(to.get(), address.data(), address.size()) < 0) {
-        throw std::runtime_error("cannot report an address");
-    }
-}
-
-// --- the floor
-
-[[noreturn]] void run_floor(const std::string& address, Fd ready) {
-    std::optional<UnixListener> unix_socket;
-    std::vector<Fd> tcp_sockets;
-    int listening = -1;
-    if (address.starts_with("unix:")) {
-        unix_socket.emplace(UnixListener::open({address.substr(5), 0600, "", "", 4096}).value());
-        listening = unix_socket->fd();
-        report(ready, address);
-    } else {
-        tcp_sockets = listen_tcp("127.0.0.1", 0).value();
-        listening = tcp_sockets.front().get();
-        report(ready, "tcp:" + bound_host_port(listening));
-    }
-    ready.reset();
-
-    static const std::array<char, read_size> answer{};
-    const Fd epoll(epoll_create1(0));
-    const auto add = [&](int fd) {
-        epoll_event event{};
-        event.events = EPOLLIN;
-        event.data.fd = fd;
-        epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event);
-    };
-    add(listening);
-    std::vector<epoll_event> events(1024);
-    for (;;) {
-        const int count = epoll_wait(epoll.get(), events.data(), static_cast<int>(events.size()), -1);
-        for (int i = 0; i < count; ++i) {
-            const int fd = events[static_cast<std::size_t>(i)].data.fd;
-            if (fd == listening) {
-                const int client = accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-                if (client >= 0) {
-                    add(client);
-                }
-                continue;
-            }
-            char in[64];
-            if (read(fd, in, sizeof in) <= 0 || write(fd, answer.data(), answer.size()) < 0) {
-                close(fd);
-            }
-        }
-    }
-}
 
 // --- ekeyd's own parts
 
@@ -160,6 +102,12 @@ class Chain {
 
 } // namespace
 
+void report(const Fd& to, const std::string& address) {
+    if (write(to.get(), address.data(), address.size()) < 0) {
+        throw std::runtime_error("cannot report an address");
+    }
+}
+
 const char* name(Kind kind) {
     switch (kind) {
     case Kind::floor: return "bare epoll loop";
@@ -170,12 +118,21 @@ const char* name(Kind kind) {
     return "";
 }
 
+namespace {
+// Of processor time, each.
+double nanoseconds(int times, auto work) {
+    const std::clock_t start = std::clock();
+    for (int i = 0; i < times; ++i) {
+        work();
+    }
+    return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC / times * 1e9;
+}
+} // namespace
+
 double pool_cost(Kind kind) {
     Pool pool(65536);
     const Chain chain(pool, kind == Kind::chain);
-    constexpr int answers = 300'000;
-    const std::clock_t start = std::clock();
-    for (int i = 0; i < answers; ++i) {
+    return nanoseconds(300'000, [&] {
         SecretArray<read_size> answer;
         const Time now = Loop::now();
         const bool taken = kind == Kind::drbg ? pool.drbg().ready(now, std::chrono::hours(1)) &&
@@ -184,8 +141,23 @@ double pool_cost(Kind kind) {
         if (!taken) {
             throw std::runtime_error("the pool ran dry");
         }
-    }
-    return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC / answers * 1e9;
+    });
+}
+
+double cipher_cost(std::size_t size) {
+    static constexpr Byte nonce[crypto_stream_chacha20_ietf_NONCEBYTES]{}, key[Generator::key_size]{};
+    std::array<Byte, Generator::key_size + Generator::buffer_size> stream;
+    return nanoseconds(200'000,
+                       [&] { crypto_stream_chacha20_ietf(stream.data(), stream.size(), nonce, key); }) /
+           static_cast<double>(stream.size()) * static_cast<double>(size);
+}
+
+double generator_cost(std::size_t size) {
+    Generator generator;
+    const SecretArray<Generator::seed_size> seed;
+    generator.reseed(seed.span(), Loop::now());
+    SecretBytes out(size);
+    return nanoseconds(300'000, [&] { generator.generate(out.span(), Time{}); });
 }
 
 void pin_to_core(unsigned core) {
@@ -230,6 +202,21 @@ Server::~Server() {
         kill(process_, SIGKILL);
         waitpid(process_, nullptr, 0);
     }
+}
+
+Server::Cpu Server::cpu() const {
+    // The clock is exact; /proc tells the shares of user and kernel, in ticks.
+    std::ifstream stat("/proc/" + std::to_string(process_) + "/stat");
+    std::string word;
+    for (int field = 1; field < 14; ++field) {
+        stat >> word;
+    }
+    Cpu cpu;
+    stat >> cpu.user >> cpu.kernel;
+    cpu.user /= static_cast<double>(sysconf(_SC_CLK_TCK));
+    cpu.kernel /= static_cast<double>(sysconf(_SC_CLK_TCK));
+    cpu.all = cpu_seconds();
+    return cpu;
 }
 
 double Server::cpu_seconds() const {
