@@ -1,6 +1,7 @@
 #include "ekeyd/runtime/loop.h"
 
 #include <stdexcept>
+#include <utility>
 
 namespace ekey {
 
@@ -8,6 +9,8 @@ Loop::Loop() : loop_(ev_loop_new(EVFLAG_AUTO)) {
     if (loop_ == nullptr) {
         throw std::runtime_error("the event loop cannot start: no usable poll mechanism (libev)");
     }
+    ev_set_userdata(loop_, this);
+    ev_set_invoke_pending_cb(loop_, &Loop::invoke_pending);
 }
 
 Loop::~Loop() {
@@ -20,6 +23,37 @@ void Loop::run() {
 
 void Loop::stop() {
     ev_break(loop_, EVBREAK_ALL);
+}
+
+void Loop::invoke_pending(struct ev_loop* loop) {
+    ev_invoke_pending(loop);
+    static_cast<Loop*>(ev_userdata(loop))->call_ready();
+}
+
+// libev has told of the last one first.
+void Loop::call_ready() {
+    while (!ready_.empty()) {
+        const Ready next = ready_.back();
+        ready_.pop_back();
+        if (next.watcher != nullptr) {
+            next.watcher->ready_ = 0;
+            next.watcher->call_(next.watcher->target_, next.events);
+        }
+    }
+}
+
+void IoWatcher::on_ready(struct ev_loop* loop, ev_io* watcher, int events) {
+    auto& self = *static_cast<IoWatcher*>(watcher->data);
+    auto& ready = static_cast<Loop*>(ev_userdata(loop))->ready_;
+    ready.push_back({&self, events});
+    self.ready_ = ready.size();
+}
+
+void IoWatcher::stop() {
+    ev_io_stop(loop_, &watcher_);
+    if (ready_ != 0) {
+        static_cast<Loop*>(ev_userdata(loop_))->ready_[std::exchange(ready_, 0) - 1].watcher = nullptr;
+    }
 }
 
 namespace {

@@ -4,11 +4,15 @@
 // and may start or stop any other.
 #pragma once
 
+#include <vector>
+
 #include <ev.h>
 
 #include "protocol/bytes.h"
 
 namespace ekey {
+
+class IoWatcher;
 
 class Loop {
   public:
@@ -29,7 +33,16 @@ class Loop {
     }
 
   private:
+    friend class IoWatcher;
+    struct Ready {
+        IoWatcher* watcher; // null: it was stopped since
+        int events;
+    };
+    static void invoke_pending(struct ev_loop* loop);
+    void call_ready();
+
     struct ev_loop* loop_;
+    std::vector<Ready> ready_; // in this iteration
 };
 
 // What every watcher shares: a target object and a member function, called without allocation.
@@ -47,6 +60,8 @@ class WatcherBase {
     struct ev_loop* loop_;
 };
 
+// Descriptors that are ready together are called in the order in which they became ready: libev alone calls
+// the last one first, and of thousands that would make some wait for twice as long as others.
 class IoWatcher : public WatcherBase<ev_io> {
   public:
     static constexpr int readable = EV_READ;
@@ -59,9 +74,10 @@ class IoWatcher : public WatcherBase<ev_io> {
     // hang-up as both; the following read or write tells which.
     template <auto Method, class T>
     void bind(T* target) {
-        ev_init(&watcher_,
-                [](struct ev_loop*, ev_io* w, int events) { (static_cast<T*>(w->data)->*Method)(events); });
-        watcher_.data = target;
+        ev_init(&watcher_, &IoWatcher::on_ready);
+        watcher_.data = this;
+        target_ = target;
+        call_ = [](void* t, int events) { (static_cast<T*>(t)->*Method)(events); };
     }
     // Starts, or changes what an active watcher waits for. Events 0 stops.
     void watch(int fd, int events) {
@@ -74,7 +90,15 @@ class IoWatcher : public WatcherBase<ev_io> {
             ev_io_start(loop_, &watcher_);
         }
     }
-    void stop() { ev_io_stop(loop_, &watcher_); }
+    void stop();
+
+  private:
+    friend class Loop;
+    static void on_ready(struct ev_loop* loop, ev_io* watcher, int events);
+
+    void* target_ = nullptr;
+    void (*call_)(void* target, int events) = nullptr;
+    std::size_t ready_ = 0; // its place in Loop::ready_, counted from 1; 0: none
 };
 
 class Timer : public WatcherBase<ev_timer> {

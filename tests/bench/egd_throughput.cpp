@@ -42,7 +42,7 @@ double most(const Turn& turn) {
 }
 
 void reads(const std::string& transport, std::size_t clients) {
-    const Length length{5, clients > 1000 ? 600ms : 400ms};
+    const Length length = clients > 1000 ? Length{3, 1500ms} : Length{5, 400ms}; // some 20 answers each
     const auto contenders = compete({Kind::floor, Kind::chain, Kind::drbg}, transport, length,
                                     [&](const std::string& address) -> LoadProcess::Work {
                                         auto load = std::make_shared<Load>(address, clients);
