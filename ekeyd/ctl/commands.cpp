@@ -8,6 +8,7 @@
 
 #include "ekeyd/config/address.h"
 #include "ekeyd/config/call.h"
+#include "ekeyd/ctl/identity.h"
 
 namespace ekey::ctl {
 
@@ -207,6 +208,9 @@ constexpr Command commands[] = {
     {"unlisten", "ADDRESS", "stop serving there", 1, 1, quiet<unlisten_name>},
     {"sink", "ADDRESS", "push bytes to a place", 1, 1, quiet<sink_name>},
     {"unsink", "ADDRESS", "stop pushing there", 1, 1, quiet<unsink_name>},
+    {"keygen", "[FILE]", "make this host's key for sealed links, and print its public key", 0, 1, nullptr,
+     nullptr, make_identity},
+    {"pubkey", "[FILE]", "print the public key of this host's key", 0, 1, nullptr, nullptr, show_identity},
 };
 
 } // namespace

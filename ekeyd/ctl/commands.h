@@ -18,9 +18,10 @@ struct Job {
 
 struct Command {
     std::string_view name, arguments, help;
-    std::size_t least, most; // arguments
-    Result<void> (*run)(Connection&, const Job&);
-    Result<void> (*prepare)(Job&) = nullptr; // before connecting: what is wrong with the arguments
+    std::size_t least, most;                      // arguments
+    Result<void> (*run)(Connection&, const Job&); // null: `local` does it, without a daemon
+    Result<void> (*prepare)(Job&) = nullptr;      // before connecting: what is wrong with the arguments
+    Result<void> (*local)(const Job&) = nullptr;
 };
 
 std::span<const Command> command_table();

@@ -120,12 +120,14 @@ int run(const std::vector<std::string>& arguments, std::FILE* out, std::FILE* er
             return wrong_usage;
         }
     }
-    auto connection = Connection::open(invocation->socket.empty() ? default_socket() : invocation->socket);
-    if (!connection) {
-        print(err, "ekeydctl: " + connection.error().what + '\n');
-        return failed;
+    Result<void> carried_out;
+    if ((*command)->local != nullptr) {
+        carried_out = (*command)->local(job);
+    } else {
+        auto connection =
+            Connection::open(invocation->socket.empty() ? default_socket() : invocation->socket);
+        carried_out = connection ? (*command)->run(*connection, job) : fail(connection.error().what);
     }
-    auto carried_out = (*command)->run(*connection, job);
     if (carried_out && std::fflush(out) != 0) {
         carried_out = fail("cannot write to standard output");
     }
