@@ -1,0 +1,149 @@
+#include "ekeyd/listeners/peers.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "ekeyd/config/address.h"
+#include "ekeyd/listeners/rate.h"
+#include "ekeyd/runtime/handle.h"
+
+namespace ekey {
+
+namespace {
+
+constexpr std::size_t largest_file = 1 << 20;
+constexpr std::size_t longest_name = 64; // it stands in log lines
+
+constexpr std::string_view blanks = " \t\r";
+
+std::string_view next_word(std::string_view& line) {
+    const auto begin = std::min(line.find_first_not_of(blanks), line.size());
+    const auto end = std::min(line.find_first_of(blanks, begin), line.size());
+    const auto word = line.substr(begin, end - begin);
+    line.remove_prefix(end);
+    return word;
+}
+
+bool is_name(std::string_view word) {
+    return !word.empty() && word.size() <= longest_name && std::all_of(word.begin(), word.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+               c == '_' || c == '-';
+    });
+}
+
+Result<void> read_option(std::string_view word, Peer& peer) {
+    const std::size_t equals = word.find('=');
+    const std::string_view name = word.substr(0, equals);
+    const std::string_view value = equals == word.npos ? "" : word.substr(equals + 1);
+    if (name == "rate") {
+        const auto rate = config::parse_number("rate", value, 1, Rate::highest);
+        if (!rate) {
+            return tl::unexpected(rate.error());
+        }
+        peer.rate = *rate;
+    } else if (name == "credit") {
+        const auto credit = config::parse_number("credit", value, 0, 8);
+        if (!credit) {
+            return tl::unexpected(credit.error());
+        }
+        peer.credit = static_cast<Byte>(*credit);
+    } else if (name == "output" && (value == "drbg" || value == "full-entropy")) {
+        peer.drbg = value == "drbg";
+    } else if (name == "output") {
+        return fail("output is \"" + std::string(value) + "\": it takes full-entropy and drbg");
+    } else {
+        const auto near = config::nearest(name, {"rate", "output", "credit"});
+        return fail("a peer has no option \"" + std::string(name) + "\": " +
+                    (near.empty() ? "it takes rate=, output= and credit="
+                                  : "did you mean " + std::string(near) + "?"));
+    }
+    return {};
+}
+
+Result<std::string> read_text(const std::string& path) {
+    const auto refuse = [&](const std::string& why) { return fail("peers file " + path + " " + why); };
+    const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    struct stat about {};
+    if (!file || ::fstat(file.get(), &about) != 0) {
+        return refuse(std::string("cannot be read: ") + std::strerror(errno));
+    }
+    if (!S_ISREG(about.st_mode)) {
+        return refuse("is no regular file");
+    }
+    if ((about.st_mode & S_IWOTH) != 0) {
+        return refuse("may be written by everybody, who could let himself in: chmod o-w it");
+    }
+    std::string text(largest_file + 1, '\0');
+    std::size_t size = 0;
+    for (ssize_t got = 1; got > 0 && size < text.size(); size += static_cast<std::size_t>(got)) {
+        got = ::read(file.get(), text.data() + size, text.size() - size);
+        if (got < 0) {
+            return refuse(std::string("cannot be read: ") + std::strerror(errno));
+        }
+    }
+    if (size > largest_file) {
+        return refuse("is larger than 1 MiB: is this a list of peers?");
+    }
+    text.resize(size);
+    return text;
+}
+
+} // namespace
+
+Result<Peers> Peers::parse(std::string_view text, const std::string& name) {
+    Peers all;
+    std::set<std::string, std::less<>> names;
+    for (unsigned number = 1; !text.empty(); ++number) {
+        const auto refuse = [&](const std::string& why) {
+            return fail(name + ':' + std::to_string(number) + ": " + why);
+        };
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        std::string_view line = text.substr(0, end);
+        text.remove_prefix(std::min(end + 1, text.size()));
+        line = line.substr(0, line.find('#'));
+        const std::string_view key_text = next_word(line);
+        if (key_text.empty()) {
+            continue;
+        }
+        const auto key = sealed::decode_public_key(key_text);
+        if (!key) {
+            return refuse("the line does not begin with a public key: expected 44 characters of base64, as "
+                          "ekeydctl pubkey prints them");
+        }
+        Peer peer;
+        peer.name = next_word(line);
+        if (!is_name(peer.name)) {
+            return refuse("a name of letters, digits, . _ and -, at most 64, is expected after the key");
+        }
+        for (auto word = next_word(line); !word.empty(); word = next_word(line)) {
+            if (auto option = read_option(word, peer); !option) {
+                return refuse(option.error().what);
+            }
+        }
+        if (const Peer* const present = all.find(*key)) {
+            return refuse("the key is that of " + present->name + " already");
+        }
+        if (!names.insert(peer.name).second) {
+            return refuse("the name " + peer.name + " is given twice");
+        }
+        all.peers_.emplace(*key, std::move(peer));
+    }
+    return all;
+}
+
+Result<Peers> Peers::read(const std::string& path) {
+    const auto text = read_text(path);
+    return text ? parse(*text, path) : tl::unexpected(text.error());
+}
+
+const Peer* Peers::find(const sealed::PublicKey& key) const {
+    const auto found = peers_.find(key);
+    return found == peers_.end() ? nullptr : &found->second;
+}
+
+} // namespace ekey
