@@ -42,6 +42,24 @@ void Device::power_on(Time now) {
     next_packet_ = now + std::min(block_time(), longest_request_interval);
     next_request_ = next_packet_;
     next_info_ = now + info_interval;
+    noise_awaited_ = false;
+    noise_.power_on();
+    noise_changed(now);
+}
+
+void Device::noise_changed(Time now) {
+    if (!powered_) {
+        return;
+    }
+    if (noise_awaited_) {
+        noise_awaited_ = false;
+        next_packet_ = std::max(next_packet_, now); // what did not come in time is not made up for
+    }
+    if (noise_.failure() != '0' && report_.failure() == '0') {
+        owner_.on_note("the noise has failed its tests at packet " + std::to_string(packets_) + ": code " +
+                       noise_.failure());
+        stop_generators(noise_.failure());
+    }
 }
 
 void Device::receive(ByteView bytes, Time now) {
@@ -130,9 +148,14 @@ void Device::answer_long_term_rekey() {
     if (!nonces_.fill(own)) {
         return;
     }
+    const auto key = entropykey::derive_long_term_key(identity_.serial, identity_.master_key, own, theirs);
+    // Kept before the host hears of it: a host that has the new key must not meet a device that lost it.
+    if (!owner_.keep_long_term_key(key)) {
+        emit_text(PacketType::long_term_failed, "Long-term key cannot be kept");
+        return;
+    }
     emit_binary(PacketType::long_term_key, static_cast<std::uint16_t>(theirs.size()), own);
-    identity_.long_term_key =
-        entropykey::derive_long_term_key(identity_.serial, identity_.master_key, own, theirs);
+    identity_.long_term_key = key;
 }
 
 void Device::answer_unexpected(Byte byte) {
@@ -157,7 +180,7 @@ Time Device::deadline() const {
     if (report_.failure() == '0' && !noise_ended_) {
         if (!may_send()) {
             next = std::min(next, next_request_);
-        } else if (room()) {
+        } else if (room() && !noise_awaited_) {
             next = std::min(next, next_packet_);
         }
     }
@@ -181,7 +204,7 @@ void Device::handle_timeout(std::size_t unread, Time now) {
 
 void Device::send_due_packets(Time now) {
     while (powered_ && !silent_until_ && report_.failure() == '0' && !noise_ended_ && may_send() && room() &&
-           next_packet_ <= now) {
+           !noise_awaited_ && next_packet_ <= now) {
         next_packet_ += interval_;
         send_packet(now);
         if (!may_send()) {
@@ -208,6 +231,9 @@ void Device::send_info(bool heard, Time now) {
     }
     next_info_ = now + info_interval;
     if (heard || (may_send() && room())) {
+        if (const auto counted = noise_.fips()) {
+            report_.set_fips(*counted);
+        }
         emit_text(PacketType::info, entropykey::encode_info(report_.next()));
     }
 }

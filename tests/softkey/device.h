@@ -36,11 +36,14 @@ class DeviceOwner {
     virtual void on_note(const std::string& sentence) = 0;
     // The device is gone from its line. power_on() is to follow after the given time, or never.
     virtual void on_unplugged(std::optional<Duration> back_after) = 0;
+    // The device is about to answer with a new long-term key. False: it cannot be kept, the old one stays.
+    virtual bool keep_long_term_key(const entropykey::LongTermKey& key) = 0;
 
   protected:
     ~DeviceOwner() = default;
 };
 
+// Holds keys: it belongs in locked memory (make_locked).
 class Device {
   public:
     // `noise` makes the entropy, `nonces` the device's nonces; both and `owner` must outlive the device.
@@ -68,6 +71,9 @@ class Device {
     void handle_timeout(std::size_t unread, Time now);
 
     bool powered() const { return powered_; }
+
+    // The noise has more, or has failed its tests (Noise::on_change).
+    void noise_changed(Time now);
 
   private:
     void reset();
@@ -118,7 +124,7 @@ class Device {
 
     // Over the whole run.
     std::uint64_t packets_ = 0, plaintext_bytes_ = 0, unanswered_left_ = 0;
-    bool noise_ended_ = false;
+    bool noise_ended_ = false, noise_awaited_ = false;
     std::optional<std::array<Byte, entropykey::block_size>> stuck_block_;
 
     std::vector<Byte> output_;

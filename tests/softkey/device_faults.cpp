@@ -88,6 +88,10 @@ void Device::send_packet(Time now) {
     }
     std::array<Byte, block_size> plaintext{};
     if (!make_plaintext(plaintext)) {
+        if (!noise_.ended()) {
+            noise_awaited_ = true;
+            return;
+        }
         noise_ended_ = true;
         owner_.on_note("the noise has ended at packet " + std::to_string(packets_) +
                        ": nothing more to send");
@@ -100,6 +104,7 @@ void Device::send_packet(Time now) {
         plaintext_bytes_ += plaintext.size();
         owner_.on_plaintext(plaintext);
     }
+    wipe(plaintext);
     report_.count_packet();
     ++packets_;
 }

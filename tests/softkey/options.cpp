@@ -12,8 +12,7 @@ namespace po = boost::program_options;
 namespace {
 
 po::options_description table() {
-    po::options_description options(
-        "softkey: a software Entropy Key, for tests. It is no hardware.\n\nOptions");
+    po::options_description options("softkey: a software Entropy Key. It is no hardware.\n\nOptions");
     auto add = options.add_options();
     add("pty", po::value<std::string>()->value_name("LINK"),
         "appear on a pseudo-terminal that LINK, a symbolic link, leads to");
@@ -29,9 +28,12 @@ po::options_description table() {
     add("keyring", po::value<std::string>()->value_name("FILE"),
         "write the line for this key into the keyring FILE");
     add("card", po::value<std::string>()->value_name("FILE"),
-        "write the serial number and the master key to FILE, as on a card");
+        "be the key of this card: serial number and master key");
+    add("new-card", po::value<std::string>()->value_name("FILE"),
+        "make a card: write it to FILE and print it, as ekey-rekey asks for it");
+    add("state", po::value<std::string>()->value_name("FILE"), "keep the long-term key there over restarts");
     add("noise", po::value<std::string>()->value_name("FILE"),
-        "send the bytes of FILE, once, instead of noise");
+        "a device or FIFO: test its noise, and send it conditioned; a regular file: send its bytes, once");
     add("seed", po::value<std::string>()->value_name("HEX"),
         "send, and make keys of, the key stream of ChaCha20 under HEX: the same in every run");
     add("rate", po::value<double>()->value_name("N")->default_value(86, "86"),
@@ -66,7 +68,12 @@ Result<void> read(const po::variables_map& map, const char* name, std::optional<
 }
 
 Result<void> read_line_choice(const po::variables_map& map, Options& options) {
-    if (map.count("pty") + map.count("tty") + map.count("unix") + map.count("usbip") != 1) {
+    const auto lines = map.count("pty") + map.count("tty") + map.count("unix") + map.count("usbip");
+    if (lines == 0 && !options.new_card_file.empty()) {
+        options.action = Options::Action::new_card;
+        return {};
+    }
+    if (lines != 1) {
         return fail("exactly one of --pty, --tty, --unix and --usbip is needed");
     }
     using Kind = Options::LineKind;
@@ -83,8 +90,26 @@ Result<void> read_line_choice(const po::variables_map& map, Options& options) {
     if (options.devices > 1 && options.line != Kind::usbip) {
         return fail("--devices: more than one is for --usbip");
     }
-    if (options.devices > 1 && !(options.noise_file + options.card_file + options.plaintext_log).empty()) {
-        return fail("--noise, --card and --log-plaintext are for one device");
+    if (options.devices > 1 && !(options.noise_file + options.card_file + options.new_card_file +
+                                 options.state_file + options.plaintext_log)
+                                    .empty()) {
+        return fail("--noise, --card, --new-card, --state and --log-plaintext are for one device");
+    }
+    return {};
+}
+
+// Who it is must be told once, not twice in different words.
+Result<void> check_identity(const Options& options) {
+    if (!options.card_file.empty() &&
+        (options.serial || options.master_key || !options.new_card_file.empty())) {
+        return fail(
+            "--card tells serial number and master key: without --serial, --master-key and --new-card");
+    }
+    if (!options.state_file.empty() && options.long_term_key) {
+        return fail("--state keeps the long-term key: without --long-term-key");
+    }
+    if (!options.state_file.empty() && options.card_file.empty() && !options.serial) {
+        return fail("--state needs --card (or --serial): whose long-term key is it?");
     }
     return {};
 }
@@ -120,6 +145,8 @@ Result<void> read_values(const po::variables_map& map, Options& options) {
     options.noise_file = text_of(map, "noise");
     options.keyring_file = text_of(map, "keyring");
     options.card_file = text_of(map, "card");
+    options.new_card_file = text_of(map, "new-card");
+    options.state_file = text_of(map, "state");
     options.plaintext_log = text_of(map, "log-plaintext");
     Result<void> done = read_line_choice(map, options);
     if (done) {
@@ -136,6 +163,9 @@ Result<void> read_values(const po::variables_map& map, Options& options) {
     }
     if (done) {
         done = read_numbers(map, options);
+    }
+    if (done) {
+        done = check_identity(options);
     }
     return done ? read_faults(map, options) : done;
 }

@@ -11,7 +11,7 @@
 namespace ekey::softkey {
 
 struct Options {
-    enum class Action { run, help, version } action = Action::run;
+    enum class Action { run, new_card, help, version } action = Action::run;
     std::string text; // what --help or --version prints
 
     enum class LineKind { pty, tty, unix_socket, usbip } line = LineKind::pty;
@@ -20,7 +20,7 @@ struct Options {
     std::optional<entropykey::LongTermKey> long_term_key;
     std::optional<entropykey::MasterKey> master_key;
     std::optional<Seed> seed;
-    std::string noise_file, keyring_file, card_file, plaintext_log; // or empty
+    std::string noise_file, keyring_file, card_file, new_card_file, state_file, plaintext_log; // or empty
     double rate = 86; // entropy packets a second, as a real UDEKEY01
     std::vector<Fault> faults;
     int ready_fd = 1;

@@ -11,6 +11,8 @@ constexpr std::uint32_t usual_temperature = 3150, usual_voltage = 3254;
 constexpr std::uint32_t high_temperature = 3631, low_temperature = 2531; // 90 and -20 degrees Celsius
 constexpr std::uint32_t high_voltage = 3700, low_voltage = 2900;
 
+constexpr std::uint32_t five_digits = 100'000; // what the frame has room for
+
 // "These indicators will reset every 80Kbit of raw data read" (README.protocol, Information Frames).
 constexpr std::uint64_t raw_cycle = 10'000;
 
@@ -50,8 +52,15 @@ entropykey::InfoReport Report::climate() const {
 
 entropykey::InfoReport Report::fips() const {
     entropykey::InfoReport report;
-    // Five digits are what the frame has room for.
-    const auto blocks = static_cast<std::uint32_t>(packets_ / packets_in_block % 100'000);
+    if (counted_) {
+        report.fips = counted_;
+        for (std::uint32_t* count : {&report.fips->blocks, &report.fips->failures, &report.fips->monobit,
+                                     &report.fips->poker, &report.fips->runs}) {
+            *count %= five_digits;
+        }
+        return report;
+    }
+    const auto blocks = static_cast<std::uint32_t>(packets_ / packets_in_block % five_digits);
     report.fips = entropykey::FipsReport{blocks, 0, 0, 0, 0};
     if (failure_ == '9') {
         report.fips = entropykey::FipsReport{blocks + 20, 20, 8, 7, 5};

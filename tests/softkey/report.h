@@ -14,6 +14,8 @@ class Report {
     void power_on() { *this = Report(); } // a real key counts from its power-up
     void count_packet() { ++packets_; }
     void fail(char code) { failure_ = code; }
+    // What was really counted, in place of what a good key would have.
+    void set_fips(const entropykey::FipsReport& counted) { counted_ = counted; }
     char failure() const { return failure_; }
 
     // The next of the three info frames, in turn.
@@ -28,6 +30,7 @@ class Report {
     std::int64_t packets_ = 0;
     unsigned turn_ = 0;
     char failure_ = '0';
+    std::optional<entropykey::FipsReport> counted_;
 };
 
 } // namespace ekey::softkey

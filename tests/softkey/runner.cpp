@@ -17,33 +17,36 @@ void say(const std::string& sentence) {
 
 Runner::Runner(Loop& loop, std::unique_ptr<Line> line, Setup setup)
     : loop_(loop), line_(std::move(line)), noise_(std::move(setup.noise)), nonces_(std::move(setup.nonces)),
-      device_(setup.identity, *noise_, *nonces_, std::move(setup.faults), setup.rate, *this),
-      plaintext_log_(std::move(setup.plaintext_log)), device_timer_(loop), plug_timer_(loop) {
+      device_(make_locked<Device>(*setup.identity, *noise_, *nonces_, std::move(setup.faults), setup.rate,
+                                  static_cast<DeviceOwner&>(*this))),
+      keep_(std::move(setup.keep)), plaintext_log_(std::move(setup.plaintext_log)), device_timer_(loop),
+      plug_timer_(loop) {
     device_timer_.bind<&Runner::pump>(this);
     plug_timer_.bind<&Runner::plug_in_again>(this);
+    noise_->on_change([this] { on_noise_changed(); });
 }
 
 Result<void> Runner::start() {
     if (auto plugged = line_->plug_in(*this); !plugged) {
         return plugged;
     }
-    device_.power_on(Loop::now());
+    device_->power_on(Loop::now());
     pump();
     return {};
 }
 
 void Runner::on_input(ByteView bytes) {
-    device_.receive(bytes, Loop::now());
+    device_->receive(bytes, Loop::now());
     pump();
 }
 
 void Runner::on_host_changed() {
-    device_.change_host(Loop::now());
+    device_->change_host(Loop::now());
     pump();
 }
 
 void Runner::on_powered_up() {
-    device_.power_on(Loop::now());
+    device_->power_on(Loop::now());
     pump();
 }
 
@@ -62,30 +65,43 @@ void Runner::on_unplugged(std::optional<Duration> back_after) {
     back_after_ = back_after;
 }
 
+bool Runner::keep_long_term_key(const entropykey::LongTermKey& key) {
+    const auto kept = keep_ ? keep_(key) : Result<void>{};
+    if (!kept) {
+        say("the new long-term key is refused: " + kept.error().what);
+    }
+    return kept.has_value();
+}
+
+void Runner::on_noise_changed() {
+    device_->noise_changed(Loop::now());
+    pump();
+}
+
 void Runner::pump() {
     for (int round = 0; round < rounds_at_once && line_->has_host(); ++round) {
-        device_.handle_timeout(line_->unread(), Loop::now());
+        device_->handle_timeout(line_->unread(), Loop::now());
         if (unplug_) {
             pull_the_plug();
             break;
         }
-        const std::size_t before = device_.pending_output().size();
+        const std::size_t before = device_->pending_output().size();
         send_output();
-        if (device_.pending_output().size() == before) {
+        if (device_->pending_output().size() == before) {
             break;
         }
     }
     write_log();
-    line_->watch(device_.accepts_input(), !device_.pending_output().empty());
-    device_timer_.at(line_->has_host() ? device_.deadline() : Time::max());
+    line_->watch(device_->accepts_input(), !device_->pending_output().empty());
+    device_timer_.at(line_->has_host() ? device_->deadline() : Time::max());
 }
 
 void Runner::send_output() {
-    const ByteView pending = device_.pending_output();
+    const ByteView pending = device_->pending_output();
     // A host that goes away during the write has its output discarded: nothing is left to consume then.
     const std::size_t written = line_->write(pending);
     if (written > 0) {
-        device_.consume_output(written, Loop::now());
+        device_->consume_output(written, Loop::now());
     }
 }
 
@@ -103,7 +119,7 @@ void Runner::plug_in_again() {
         loop_.stop();
         return;
     }
-    device_.power_on(Loop::now());
+    device_->power_on(Loop::now());
     say("plugged in again");
     pump();
 }

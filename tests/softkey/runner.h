@@ -1,12 +1,14 @@
 // Joins a device to a line: moves bytes, keeps the time, writes down the plaintext, pulls the plug.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "ekeyd/runtime/handle.h"
 #include "ekeyd/runtime/loop.h"
+#include "ekeyd/runtime/secret.h"
 #include "tests/softkey/device.h"
 #include "tests/softkey/line.h"
 
@@ -15,11 +17,13 @@ namespace ekey::softkey {
 class Runner final : LineOwner, DeviceOwner {
   public:
     struct Setup {
-        Identity identity;
+        Locked<Identity> identity;
         std::unique_ptr<Noise> noise, nonces;
         std::vector<Fault> faults;
         double rate = 0;
         Fd plaintext_log; // or none
+        // Keeps a new long-term key over restarts; or none.
+        std::function<Result<void>(const entropykey::LongTermKey&)> keep;
     };
     Runner(Loop& loop, std::unique_ptr<Line> line, Setup setup);
 
@@ -35,6 +39,8 @@ class Runner final : LineOwner, DeviceOwner {
     void on_plaintext(ByteView bytes) override;
     void on_note(const std::string& sentence) override;
     void on_unplugged(std::optional<Duration> back_after) override;
+    bool keep_long_term_key(const entropykey::LongTermKey& key) override;
+    void on_noise_changed();
 
     void pump();
     void send_output();
@@ -45,7 +51,8 @@ class Runner final : LineOwner, DeviceOwner {
     Loop& loop_;
     std::unique_ptr<Line> line_;
     std::unique_ptr<Noise> noise_, nonces_;
-    Device device_;
+    Locked<Device> device_;
+    std::function<Result<void>(const entropykey::LongTermKey&)> keep_;
     Fd plaintext_log_;
     std::vector<Byte> unlogged_;
     bool unplug_ = false;

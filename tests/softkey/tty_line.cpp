@@ -60,7 +60,10 @@ class TtyLine final : public Line, Stream::Owner {
     void open_again() {
         if (!plug_in(*owner_)) {
             retry_.start(retry);
+            return;
         }
+        // A host that was unplugged took the power of a true key with it.
+        owner_->on_powered_up();
     }
 
     std::string path_;

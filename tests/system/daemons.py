@@ -17,9 +17,11 @@ class Softkey:
         self.path = run.path(name + "." + transport)
         self.keyring = keyring or run.path("keyring")
         self.card = run.path(name + ".card")
+        if os.path.exists(self.card):  # of the run before: softkey overwrites none
+            os.unlink(self.card)
         self._plaintext = run.path(name + ".plain")
         self.source = "entropykey:" + self.path
-        self.program = run.start("softkey", f"--{transport}", self.path, "--keyring", self.keyring, "--card", self.card,
+        self.program = run.start("softkey", f"--{transport}", self.path, "--keyring", self.keyring, "--new-card", self.card,
                                  "--rate", rate, "--log-plaintext", self._plaintext, *arguments)
         self.serial = self.program.wait_output(r"^ready \S+ (\S+)$").group(1)
 

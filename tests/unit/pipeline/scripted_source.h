@@ -16,7 +16,8 @@ class ScriptedSource final : public Source {
         int resets = 0;
         SourceStatus status{true, "Running OK", "/dev/scripted", "U0VSSUFMU0VSSUFM"};
     };
-    explicit ScriptedSource(Record& record) : record_(record) {}
+    explicit ScriptedSource(Record& record, double min_entropy = 7)
+        : record_(record), min_entropy_(min_entropy) {}
     Result<void> start(SourceOwner& owner, bool) override {
         record_.owner = &owner;
         return {};
@@ -25,10 +26,11 @@ class ScriptedSource final : public Source {
     void reset() override { ++record_.resets; }
     SourceStatus status() const override { return record_.status; }
     void add_statistics(Statistics& out) const override { out.emplace_back("BytesRead", "17"); }
-    double default_min_entropy() const override { return 7; }
+    double default_min_entropy() const override { return min_entropy_; }
 
   private:
     Record& record_;
+    double min_entropy_;
 };
 
 } // namespace ekey::test
