@@ -63,6 +63,23 @@ log::Level level_of(const PushOptions& options) {
     return levels[std::min(options.verbose, 2u)];
 }
 
+// The kernel's pool is open; a file is made anew at each push.
+Result<void> confine(const PushOptions& options) {
+    FileRules rules = common_file_rules();
+    if (options.to.kind == "file") {
+        rules.push_back({holding_folder(options.to.rest), FileUse::outputs});
+    }
+    Confinement confinement;
+    if (const auto files = confine_files(confinement, options.sandbox, rules); !files) {
+        return files;
+    }
+    if (const auto calls = confine_calls(confinement, options.sandbox); !calls) {
+        return calls;
+    }
+    log_confinement(confinement);
+    return {};
+}
+
 int run(int argc, char** argv) {
     const auto request = read_push_options(argc, argv);
     if (!request) {
@@ -87,6 +104,10 @@ int run(int argc, char** argv) {
     const auto destination = make_destination(options.to);
     if (!destination) {
         log::error(destination.error().what);
+        return failed;
+    }
+    if (const auto confined = confine(options); !confined) {
+        log::error(confined.error().what);
         return failed;
     }
     return Guest(options, **destination).run();

@@ -93,8 +93,16 @@ Result<void> set_once(PushRequest& request, std::string_view value) {
     return then(config::parse_yes_no("once", value), [&](bool once) { request.options.once = once; });
 }
 
-const std::array<Option, 13>& options() {
-    static const std::array<Option, 13> table{{
+Result<void> set_sandbox(PushRequest& request, std::string_view value) {
+    if (value != "yes" && value != "no" && value != "strict") {
+        return fail("sandbox is \"" + std::string(value) + "\": expected yes, no or strict");
+    }
+    request.options.sandbox = parse_sandbox(value);
+    return {};
+}
+
+const std::array<Option, 14>& options() {
+    static const std::array<Option, 14> table{{
         {"from", "ADDRESS", "an EGD server: unix:/PATH or tcp:HOST:PORT; may be given several times",
          set_from},
         {"to", "WHERE", "kernel, file:/PATH, or - for standard output (default: kernel)", set_to},
@@ -121,6 +129,8 @@ const std::array<Option, 13>& options() {
          [](PushRequest&, std::string_view) -> Result<void> {
              return fail("identity: this build does not have sealed links");
          }},
+        {"sandbox", "yes|no|strict", "give up files and system calls that are not needed (default yes)",
+         set_sandbox},
         {"config", "FILE", "read these options from a file, one NAME = VALUE a line", nullptr, true},
         {"foreground", nullptr, "stay in the foreground (as it always does)",
          [](PushRequest&, std::string_view) -> Result<void> { return {}; }, true},
@@ -157,7 +167,7 @@ tl::unexpected<Error> unknown(std::string_view name, bool file) {
     std::string what = "unknown option \"" + std::string(name) + '"';
     const auto near =
         config::nearest(name, {"from", "to", "bytes", "interval", "once", "credit", "timeout", "identity",
-                               "config", "foreground", "verbose", "version", "help"});
+                               "sandbox", "config", "foreground", "verbose", "version", "help"});
     if (near.empty()) {
         return fail(what + ": see egd-push(8)");
     }

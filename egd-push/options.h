@@ -7,6 +7,7 @@
 
 #include "egd-push/kernel_pool.h"
 #include "ekeyd/config/address.h"
+#include "ekeyd/runtime/sandbox.h"
 
 namespace ekey {
 
@@ -18,6 +19,7 @@ struct PushOptions {
     Duration timeout = std::chrono::seconds(30); // for one upstream's whole answer
     std::optional<unsigned> credit;              // bits a byte, 0 to 8; nothing: by how the bytes came
     bool once = false;
+    Sandbox sandbox = Sandbox::yes;
     unsigned verbose = 0;
 
     // Credit in bits a byte for what comes from an upstream.

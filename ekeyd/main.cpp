@@ -12,7 +12,9 @@
 #include "ekeyd/runtime/daemon.h"
 #include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/loop.h"
+#include "ekeyd/runtime/sandbox.h"
 #include "ekeyd/runtime/secret.h"
+#include "ekeyd/sandbox_rules.h"
 
 namespace {
 
@@ -100,13 +102,18 @@ int run(const config::Settings& settings) {
         const auto address = need(config::parse_address(control.value), control.where);
         controls.push_back(need(control::ControlServer::open(loop, pipeline, address), control.where));
     }
+    const Sandbox sandbox = parse_sandbox(settings.sandbox);
+    Confinement confinement;
+    need(confine_files(confinement, sandbox, file_rules(settings))); // before the first source's thread
     for (const auto& source : settings.source) {
         need(pipeline.add_configured_source(source.value), source.where);
     }
     need(drop_privileges(settings.user.value, settings.group.value, feeds_kernel(settings)));
+    need(confine_calls(confinement, sandbox));
 
     background.ready();
     log::open(target, "ekeyd", level);
+    log_confinement(confinement);
     log::notice("ready", {{"version", EKEYD_VERSION},
                           {"sources", settings.source.size()},
                           {"listeners", settings.listen.size()},

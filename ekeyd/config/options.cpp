@@ -39,6 +39,8 @@ std::span<const Option> option_table() {
                Seconds{&Settings::silence, 1, 3600}, "10"},
         Option{"log-level", 0, "LEVEL", "error, warning, notice, info or debug",
                Choice{&Settings::log_level, {"error", "warning", "notice", "info", "debug"}}, "info"},
+        Option{"sandbox", 0, "yes|no|strict", "give up files and system calls that are not needed",
+               Choice{&Settings::sandbox, {"yes", "no", "strict"}}, "yes"},
     };
     return table;
 }

@@ -25,6 +25,7 @@ struct Settings {
     double silence = 10; // seconds without a byte after which a source has failed
     bool foreground = false;
     std::string log_level = "info"; // error, warning, notice, info, debug
+    std::string sandbox = "yes";    // no, yes, strict
     std::string config_file;        // the file that was read, or empty
 };
 
