@@ -48,14 +48,17 @@ is_at_least() { # is_at_least NUMBER THAN
 
 # ---- ekeyd
 
-daemon() { # daemon SOURCE...
+daemon() { # daemon SOURCE [OPTION...]
     {
         printf '%s\n' 'listen = unix:/tmp/egd.sock' 'control = unix:/tmp/control.sock' 'pidfile = /tmp/ekeyd.pid' \
             'keyring = /tmp/keyring'
-        printf 'source = %s\n' "$@"
+        echo "source = $1"
     } >/tmp/ekeyd.conf
-    start ekeyd ekeyd --config /tmp/ekeyd.conf --foreground
+    shift
+    start ekeyd ekeyd --config /tmp/ekeyd.conf --foreground "$@"
     wait_for 'ekeyd is ready' 20 logged ekeyd ' ready'
+    check 'it is in its sandbox' logged ekeyd 'sandbox' # the line tells of what
+    grep sandbox /tmp/ekeyd.log
 }
 list() {
     ekeydctl --socket /tmp/control.sock list

@@ -28,6 +28,25 @@ wait_for 'ekeyd ends' 5 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
     check_contains(output, r"crng init done", "the kernel's word")
 
 
+@test("in a guest, ekeyd as user nobody and in its sandbox feeds the kernel, with credit, and keeps no right but that")
+def dropped(run):
+    output = Guest(run, programs=PROGRAMS, files={"/etc/passwd": b"root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
+                                                  "/etc/group": b"root:x:0:\nnogroup:x:65534:\n"}).run(""". /test/functions.sh
+start softkey softkey --pty /tmp/key --keyring /tmp/keyring --rate 500
+wait_for 'softkey is ready' 20 logged softkey '^ready '
+chmod 644 /etc/passwd /etc/group
+daemon entropykey:/tmp/key --user nobody --sink kernel,credit=8,interval=1
+wait_for 'the kernel is fed' 30 sh -c "dmesg | grep 'crng init done'"
+grep -E '^(Uid|Gid|Groups|CapPrm|CapEff|NoNewPrivs|Seccomp):' /proc/$ekeyd_pid/status
+kill $ekeyd_pid
+wait_for 'ekeyd ends' 5 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
+""")
+    for line in (r"Uid:\s65534\s65534\s65534\s65534", r"Gid:\s65534\s65534\s65534\s65534", r"Groups:\s(65534 )?$",
+                 r"CapPrm:\s0000000000200000", r"CapEff:\s0000000000200000", r"NoNewPrivs:\s1", r"Seccomp:\s2"):
+        check_contains(output, "(?m)^" + line, "the daemon's rights")  # capability 21 is CAP_SYS_ADMIN
+    check_contains(output, r"sandbox .*system_calls=filtered.*files=.Landlock, version", "the log")
+
+
 def pool_bytes_out(daemon):
     return int(re.search(r"PoolBytesOut\D+(\d+)", daemon.health())[1])
 

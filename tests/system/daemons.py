@@ -71,7 +71,7 @@ class Ekeyd:
     """A running daemon with a Unix EGD socket, a control socket and a pid file, and the settings given as lines."""
 
     def __init__(self, run, *settings, name="ekeyd", softkeys=(), keyring=None, arguments=(), preexec=None,
-                 env=None, background=False):
+                 env=None, background=False, path=None):
         self.run = run
         self.egd = "unix:" + run.path(name + ".egd")
         self.control = "unix:" + run.path(name + ".sock")
@@ -84,11 +84,13 @@ class Ekeyd:
         self.background = background
         self.preexec = preexec
         self.env = env
+        self.path = path  # of the program, if it is to get no argument but these
         self.program = None
         self.start()
 
     def start(self):
-        self.program = self.run.start("ekeyd", *self.arguments, preexec=self.preexec, env=self.env)
+        self.program = self.run.start("ekeyd", *self.arguments, preexec=self.preexec, env=self.env,
+                                      path=self.path)
         if self.background:
             check_equal(self.program.wait(), 0, "exit status of what started the daemon")
             with open(self.pidfile, encoding="ascii") as file:

@@ -11,6 +11,7 @@ Waiting is for an event and has a deadline; nothing sleeps for a guessed time. W
 of its programs are printed. Standard library only.
 """
 import contextlib
+import json
 import os
 import re
 import select
@@ -22,6 +23,9 @@ import tempfile
 import threading
 import time
 import traceback
+
+# Programs with a sandbox. Here a system call that it refuses ends them, so that all tests show that its list is whole.
+CONFINED = ("ekeyd", "egd-push")
 
 SKIPPED = 77  # meson's exit status for a test that cannot run here
 
@@ -83,6 +87,19 @@ def program(name):
     path = os.path.join(build_folder(), folders[name], name)
     check(os.access(path, os.X_OK), f"{path} is not built")
     return path
+
+
+def build_option(name):
+    with open(os.path.join(build_folder(), "meson-info", "intro-buildoptions.json"), encoding="utf-8") as file:
+        return next(option["value"] for option in json.load(file) if option["name"] == name)
+
+
+def confined(name, arguments):
+    """The arguments, and --sandbox if the test does not say itself what it is to be. Sanitizers trace, start processes and
+    read files where they like: they stay without."""
+    if name not in CONFINED or any(a.startswith("--sandbox") for a in map(str, arguments)):
+        return arguments
+    return ("--sandbox", "strict" if build_option("b_sanitize") == "none" else "no", *arguments)
 
 
 def peer(path):
@@ -164,6 +181,10 @@ class Program:
     def signal(self, number):
         self._process.send_signal(number)
 
+    def refused(self):
+        """Whether the sandbox has ended it."""
+        return self._process.returncode == -signal.SIGSYS or "sandbox: system call number" in self.output()
+
     def stop(self):
         """Ends it, the hard way if it must be. Says nothing: the test that cares looks at wait()."""
         if self.running():
@@ -213,6 +234,8 @@ class Run:
             return file.read()
 
     def start(self, name, *arguments, path=None, **options):
+        if path is None:
+            arguments = confined(name, arguments)
         started = Program(name, [path or program(name), *arguments], **options)
         self.programs.append(started)
         return started
@@ -231,15 +254,18 @@ class Run:
         return other
 
     def close(self, failed):
+        """Ends all programs, and returns what is to be said against how they ended."""
         for other in self.others:
             other.stop()
         for started in reversed(self.programs):
             started.stop()
-        if failed:
+        refused = [started.name for started in self.programs if started.refused()]
+        if failed or refused:
             for started in self.programs:
                 print(f"--- {' '.join(started.arguments)} (status {started._process.returncode})")
                 print(started.output()[-6000:])
         shutil.rmtree(self.folder, ignore_errors=True)
+        return f"the sandbox ended {', '.join(refused)} for a system call that is not on its list" if refused else ""
 
 
 # ---------------------------------------------------------------- running tests
@@ -270,7 +296,8 @@ def _run_one(name):
     except Exception:  # the test's own mistake, or a program that broke a connection
         outcome, reason = "FAILED", traceback.format_exc()
     finally:
-        run.close(outcome == "FAILED")
+        if refused := run.close(outcome == "FAILED"):
+            outcome, reason = "FAILED", f"{refused}\n  {reason}"
     print(f"{outcome}: {title} ({time.monotonic() - began:.1f} s)", flush=True)
     if reason:
         print(f"  {reason}", flush=True)

@@ -8,19 +8,12 @@ import signal
 
 from clients import Egd, free_port
 from daemons import Ekeyd, Softkey
-from harness import Skip, build_folder, check, check_equal, main, program, test, wait_until
-
-
-def optimised():
-    """Figures are for what is shipped; sanitizers and unoptimised code have others."""
-    import json
-    with open(os.path.join(build_folder(), "meson-info", "intro-buildoptions.json"), encoding="utf-8") as file:
-        options = {option["name"]: option["value"] for option in json.load(file)}
-    return options["b_sanitize"] == "none"
+from harness import Skip, build_option, check, check_equal, main, program, test, wait_until
 
 
 def plain_build():
-    if not optimised():
+    """Figures are for what is shipped; sanitizers have others."""
+    if build_option("b_sanitize") != "none":
         raise Skip("built with sanitizers, whose memory is not ours")
 
 
