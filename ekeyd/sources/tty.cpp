@@ -28,6 +28,9 @@ void TtyLink::watch() {
 }
 
 std::size_t TtyLink::write(ByteView bytes) {
+    if (!fd_) {
+        return 0;
+    }
     const ssize_t written = ::write(fd_.get(), bytes.data(), bytes.size());
     const std::size_t taken = written > 0 ? static_cast<std::size_t>(written) : 0;
     blocked_ = taken < bytes.size(); // an error other than EAGAIN shows itself at the next read
@@ -37,7 +40,9 @@ std::size_t TtyLink::write(ByteView bytes) {
 
 void TtyLink::pause(bool on) {
     paused_ = on;
-    watch();
+    if (fd_) {
+        watch();
+    }
 }
 
 void TtyLink::on_ready(int events) {
@@ -47,8 +52,12 @@ void TtyLink::on_ready(int events) {
         std::array<Byte, 2048> buffer; // NOLINT(cppcoreguidelines-pro-type-member-init): filled by read
         const ssize_t got = ::read(fd_.get(), buffer.data(), buffer.size());
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+            const std::string why = got == 0 ? "closed by the other side" : std::strerror(errno);
             watcher_.stop();
-            owner_.on_lost(got == 0 ? "closed by the other side" : std::strerror(errno));
+            // At once: while we hold the tty of a dongle that is gone, the kernel gives the dongle another
+            // number when it comes back, and we would wait for this one in vain.
+            fd_.reset();
+            owner_.on_lost(why);
             return; // the owner may have destroyed us
         }
         if (got > 0) {

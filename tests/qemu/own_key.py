@@ -72,6 +72,19 @@ wait_for 'cdc_acm has it again' 10 is_driven_by cdc_acm
 daemon entropykey:/dev/ttyACM0
 wait_for 'the key runs by its tty' 60 lists "YES,Running OK,/dev/ttyACM0,$serial"
 served
+# The host goes and comes back, and then the whole gadget; softkey waits. ekeyd does, too.
+gadget=/sys/kernel/config/usb_gadget/entropy-key
+udc=$(cat $gadget/UDC)
+echo >$gadget/UDC
+wait_for 'the key is missed' 20 lists 'NO,Key closed. (Vanished?)'
+echo $udc >$gadget/UDC
+wait_for 'the key runs again' 60 lists "YES,Running OK,/dev/ttyACM0,$serial"
+check 'the gadget is taken away' entropy-key-gadget stop
+wait_for 'the key is missed' 20 lists 'NO,Key closed. (Vanished?)'
+check 'the gadget is made again' entropy-key-gadget start /tmp/card
+wait_for 'the key runs again' 60 lists "YES,Running OK,/dev/ttyACM0,$serial"
+check 'softkey never ended' kill -0 $softkey_pid
+
 end $softkey_pid
 key restarted --noise /dev/hwrng
 cp /tmp/bytes /tmp/before
