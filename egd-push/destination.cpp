@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 namespace ekey {
@@ -46,9 +47,21 @@ struct Temporary {
     bool kept = false;
 };
 
+Result<void> mark(const Temporary& file) {
+    // As systemd writes it itself; it takes any yes of its own (parse_boolean()).
+    if (fsetxattr(file.fd.get(), FileDestination::systemd_mark, "1", 1, 0) == 0) {
+        return {};
+    }
+    return fail("cannot mark a seed in " + folder_of(file.path) + " as creditable: " +
+                (errno == EOPNOTSUPP
+                     ? "its file system keeps no attributes of users (xattr(7)): choose another one, or "
+                       "leave out seed=yes"
+                     : std::strerror(errno)));
+}
+
 } // namespace
 
-Result<std::unique_ptr<Destination>> FileDestination::make(const std::string& path) {
+Result<std::unique_ptr<Destination>> FileDestination::make(const std::string& path, Kind kind) {
     struct stat info {};
     if (lstat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
         return fail(path + " is no regular file, and would be replaced by one");
@@ -57,16 +70,29 @@ Result<std::unique_ptr<Destination>> FileDestination::make(const std::string& pa
     if (access(folder.c_str(), W_OK | X_OK) != 0) {
         return fail("cannot write to the folder " + folder + ": " + std::strerror(errno));
     }
-    return std::unique_ptr<Destination>(new FileDestination(path));
+    if (kind == Kind::seed) {
+        // Before anything is fetched for it.
+        const Temporary probe(path);
+        if (const auto marked = probe.fd ? mark(probe) : Result<void>(); !marked) {
+            return tl::unexpected(marked.error());
+        }
+    }
+    return std::unique_ptr<Destination>(new FileDestination(path, kind));
 }
 
-Result<unsigned> FileDestination::push(ByteView bytes, unsigned) {
+Result<unsigned> FileDestination::push(ByteView bytes, unsigned bits) {
     Temporary file(path_);
     if (!file.fd) {
         return fail("cannot make a file beside " + path_ + ": " + std::strerror(errno));
     }
     if (const auto written = write_all(file.fd.get(), bytes); !written) {
         return fail("cannot write " + file.path + ": " + written.error().what);
+    }
+    const bool worth = bits >= 8 * bytes.size();
+    if (kind_ == Kind::seed && worth) {
+        if (const auto marked = mark(file); !marked) {
+            return tl::unexpected(marked.error());
+        }
     }
     if (fsync(file.fd.get()) != 0) {
         return fail("cannot write " + file.path + ": " + std::strerror(errno));
@@ -79,7 +105,10 @@ Result<unsigned> FileDestination::push(ByteView bytes, unsigned) {
     if (const Fd folder(::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); folder) {
         fsync(folder.get());
     }
-    return 0;
+    if (kind_ == Kind::seed && !worth) {
+        return fail(path_ + " is written, and not marked as creditable: none of what came may be credited");
+    }
+    return kind_ == Kind::seed ? static_cast<unsigned>(8 * bytes.size()) : 0;
 }
 
 bool StreamDestination::can_take() const {
@@ -100,9 +129,10 @@ Result<unsigned> StreamDestination::push(ByteView bytes, unsigned) {
     return 0;
 }
 
-Result<std::unique_ptr<Destination>> make_destination(const config::Address& to) {
+Result<std::unique_ptr<Destination>> make_destination(const config::Address& to, bool seed) {
     if (to.kind == "file") {
-        return FileDestination::make(to.rest);
+        return FileDestination::make(to.rest,
+                                     seed ? FileDestination::Kind::seed : FileDestination::Kind::plain);
     }
     if (to.kind == "-") {
         return std::make_unique<StreamDestination>(STDOUT_FILENO);

@@ -45,15 +45,26 @@ class KernelDestination final : public Destination {
 // ones.
 class FileDestination final : public Destination {
   public:
-    // Errors: the folder is missing or may not be written; something other than a regular file is in the way.
-    static Result<std::unique_ptr<Destination>> make(const std::string& path);
+    enum class Kind {
+        plain,
+        // What systemd-random-seed.service credits when it boots from it, with 8 bits a byte: one that
+        // carries the extended attribute of systemd_mark, which only bytes that are worth it get.
+        seed,
+    };
+    static constexpr const char* systemd_mark = "user.random-seed-creditable";
 
+    // Errors: the folder is missing or may not be written; something other than a regular file is in the way;
+    // a seed is wanted where the file system keeps no such attribute.
+    static Result<std::unique_ptr<Destination>> make(const std::string& path, Kind kind = Kind::plain);
+
+    // Also fails when a seed was written whose bytes are worth less: it is there, unmarked.
     Result<unsigned> push(ByteView bytes, unsigned bits) override;
     bool mixes() const override { return false; }
 
   private:
-    explicit FileDestination(std::string path) : path_(std::move(path)) {}
+    FileDestination(std::string path, Kind kind) : path_(std::move(path)), kind_(kind) {}
     std::string path_;
+    Kind kind_;
 };
 
 // Standard output, or another descriptor; written to only when that cannot block.
@@ -71,6 +82,6 @@ class StreamDestination final : public Destination {
 };
 
 // Errors: a sentence on what cannot be opened.
-Result<std::unique_ptr<Destination>> make_destination(const config::Address& to);
+Result<std::unique_ptr<Destination>> make_destination(const config::Address& to, bool seed);
 
 } // namespace ekey

@@ -69,6 +69,11 @@ Result<void> confine(const PushOptions& options) {
     if (options.to.kind == "file") {
         rules.push_back({holding_folder(options.to.rest), FileUse::outputs});
     }
+    for (const config::Address& from : options.from) {
+        if (from.kind == "char") {
+            rules.push_back({holding_folder(from.rest), FileUse::devices});
+        }
+    }
     Confinement confinement;
     if (const auto files = confine_files(confinement, options.sandbox, rules); !files) {
         return files;
@@ -101,7 +106,7 @@ int run(int argc, char** argv) {
     // A reader that goes away, and a limit on the size of files, are errors of a write, not the end.
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);
-    const auto destination = make_destination(options.to);
+    const auto destination = make_destination(options.to, options.seed);
     if (!destination) {
         log::error(destination.error().what);
         return failed;

@@ -8,9 +8,9 @@
 namespace ekey {
 
 void mix_answers(const std::vector<ByteView>& answers, ByteSpan out) {
-    assert(!answers.empty());
-    if (answers.size() == 1) {
-        assert(answers[0].size() == out.size());
+    assert(!answers.empty() && answers[0].size() % out.size() == 0);
+    const std::size_t fold = answers[0].size() / out.size();
+    if (answers.size() == 1 && fold == 1) {
         std::copy(answers[0].begin(), answers[0].end(), out.begin());
         return;
     }
@@ -21,8 +21,8 @@ void mix_answers(const std::vector<ByteView>& answers, ByteSpan out) {
         crypto_generichash_init(&state, nullptr, 0, crypto_generichash_BYTES_MAX);
         crypto_generichash_update(&state, index.data(), index.size());
         for (const ByteView answer : answers) {
-            assert(answer.size() == out.size());
-            crypto_generichash_update(&state, answer.data() + at, size);
+            assert(answer.size() == fold * out.size());
+            crypto_generichash_update(&state, answer.data() + fold * at, fold * size);
         }
         SecretArray<crypto_generichash_BYTES_MAX> hash;
         crypto_generichash_final(&state, hash.data(), crypto_generichash_BYTES_MAX);

@@ -8,7 +8,7 @@
 #include <functional>
 #include <span>
 
-#include "egd-push/upstream.h"
+#include "egd-push/upstream_address.h"
 
 namespace ekey {
 
@@ -43,7 +43,7 @@ Result<void> set_from(PushRequest& request, std::string_view value) {
     if (!address) {
         return tl::unexpected(address.error());
     }
-    if (const auto known = Upstream::check(*address); !known) {
+    if (const auto known = check_upstream(*address); !known) {
         return known;
     }
     auto& from = request.options.from;
@@ -63,12 +63,21 @@ Result<void> set_to(PushRequest& request, std::string_view value) {
     if (!address) {
         return tl::unexpected(address.error());
     }
-    if (const auto known = config::check_parameters(*address, {}); !known) {
+    const bool is_file = address->kind == "file";
+    if (const auto known =
+            is_file ? config::check_parameters(*address, {"seed"}) : config::check_parameters(*address, {});
+        !known) {
         return known;
     }
+    if (const std::string* seed = address->find("seed")) {
+        const auto wanted =
+            then(config::parse_yes_no("seed", *seed), [&](bool yes) { request.options.seed = yes; });
+        if (!wanted) {
+            return wanted;
+        }
+    }
     const bool kernel = address->kind == "kernel" && address->rest.empty();
-    const bool file =
-        address->kind == "file" && address->rest.starts_with('/') && address->rest.back() != '/';
+    const bool file = is_file && address->rest.starts_with('/') && address->rest.back() != '/';
     if (!kernel && !file) {
         return fail("to is \"" + address->text + "\": expected kernel, file:/PATH or - (standard output)");
     }
@@ -103,9 +112,11 @@ Result<void> set_sandbox(PushRequest& request, std::string_view value) {
 
 const std::array<Option, 14>& options() {
     static const std::array<Option, 14> table{{
-        {"from", "ADDRESS", "an EGD server: unix:/PATH or tcp:HOST:PORT; may be given several times",
+        {"from", "ADDRESS",
+         "an EGD server: unix:/PATH, tcp:HOST:PORT, vsock:CID:PORT or char:/DEVICE; may be given several "
+         "times",
          set_from},
-        {"to", "WHERE", "kernel, file:/PATH, or - for standard output (default: kernel)", set_to},
+        {"to", "WHERE", "kernel, file:/PATH[,seed=yes], or - for standard output (default: kernel)", set_to},
         {"bytes", "N", "bytes a push, 1 to 4096 (default 64); at least 16 for the kernel",
          [](PushRequest& r, std::string_view v) {
              return then(config::parse_number("bytes", v, 1, KernelPool::longest),
@@ -118,7 +129,7 @@ const std::array<Option, 14>& options() {
          }},
         {"once", nullptr, "push once, then end: 0 when an upstream delivered, 1 when none did", set_once},
         {"credit", "auto|0..8",
-         "bits of entropy credited a byte (default auto: 4 from a local socket, 0 from clear TCP)",
+         "bits of entropy credited a byte (default auto: 4 from this machine or its host, 0 from clear TCP)",
          set_credit},
         {"timeout", "SECONDS", "how long one upstream may take to answer (default 30)",
          [](PushRequest& r, std::string_view v) {
@@ -310,6 +321,25 @@ Result<void> apply(PushRequest& request, const std::vector<Given>& all, const st
     return {};
 }
 
+Result<void> check_seed(const PushOptions& options) {
+    // RANDOM_POOL_SIZE_MIN of systemd's random-seed service, which reads no fewer.
+    constexpr std::size_t least = 32;
+    if (options.bytes < least) {
+        return fail("bytes is " + std::to_string(options.bytes) + ": a seed has at least 32");
+    }
+    if (options.bytes_to_fetch() > KernelPool::longest) {
+        return fail("bytes is " + std::to_string(options.bytes) + ": a seed of that size is made of " +
+                    std::to_string(options.bytes_to_fetch()) + " bytes at this credit, and at most " +
+                    std::to_string(KernelPool::longest) + " are fetched at once");
+    }
+    const auto creditable = [&](const Address& from) { return options.credit_for(from) > 0; };
+    if (std::none_of(options.from.begin(), options.from.end(), creditable)) {
+        return fail(options.to.text + ": no upstream's bytes are credited, so no seed of them would be (see "
+                                      "--credit in egd-push(8))");
+    }
+    return {};
+}
+
 Result<void> check_whole(const PushOptions& options) {
     // Fed in smaller pieces, each could be guessed on its own.
     constexpr std::size_t least = 16;
@@ -321,13 +351,18 @@ Result<void> check_whole(const PushOptions& options) {
         return fail("bytes is " + std::to_string(options.bytes) +
                     ": a push to the kernel has at least 16, or they could be guessed one by one");
     }
-    return {};
+    return options.seed ? check_seed(options) : Result<void>();
 }
 
 } // namespace
 
 unsigned PushOptions::credit_for(const Address& upstream) const {
-    return credit.value_or(upstream.kind == "unix" ? default_credit : 0);
+    return credit.value_or(path_of(upstream) == Path::local ? default_credit : 0);
+}
+
+std::size_t PushOptions::bytes_to_fetch() const {
+    const std::size_t each = std::max(credit.value_or(default_credit), 1u);
+    return seed ? bytes * ((8 + each - 1) / each) : bytes;
 }
 
 Result<PushRequest> read_push_options(int argc, const char* const* argv) {

@@ -18,12 +18,17 @@ struct PushOptions {
     Duration interval = std::chrono::seconds(60);
     Duration timeout = std::chrono::seconds(30); // for one upstream's whole answer
     std::optional<unsigned> credit;              // bits a byte, 0 to 8; nothing: by how the bytes came
+    std::size_t quorum = 0; // sealed servers with different keys before anything is credited
+    bool seed = false;      // --to file: a seed that systemd may credit
     bool once = false;
     Sandbox sandbox = Sandbox::yes;
     unsigned verbose = 0;
 
     // Credit in bits a byte for what comes from an upstream.
     unsigned credit_for(const config::Address& upstream) const;
+    // What each upstream is asked for. systemd credits a seed with 8 bits a byte, so that as many more bytes
+    // go into one as make up for the lower credit of ours.
+    std::size_t bytes_to_fetch() const;
 };
 
 struct PushRequest {

@@ -11,10 +11,15 @@ Duration jittered(Duration whole, double low, double high) {
     return std::chrono::duration_cast<Duration>(whole * (low + (high - low) * random));
 }
 
-Duration BackOff::next() {
-    const Duration wait = jittered(span_, 0.5, 1.0);
-    span_ = std::min(span_ * 2, longest);
-    return wait;
+Time Schedule::after_push(Time asked) {
+    span_ = first_span;
+    return asked + jittered(interval_, 0.75, 1.0);
+}
+
+Time Schedule::after_failure(Time now) {
+    const Duration wait = shortest_wait + jittered(span_ - shortest_wait, 0, 1);
+    span_ = std::min(span_ * 2, last_span);
+    return now + wait;
 }
 
 } // namespace ekey

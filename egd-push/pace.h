@@ -8,22 +8,25 @@ namespace ekey {
 // A random time in [low, high] of the whole.
 Duration jittered(Duration whole, double low, double high);
 
-// Never later than the interval itself: who says 60 s has a push in every 60 s.
-inline Duration next_push(Duration interval) {
-    return jittered(interval, 0.75, 1.0);
-}
-
-// Doubles from a second to a minute.
-class BackOff {
+// When an upstream is asked. The first time is at once, since a guest needs its first push before it makes
+// keys; all that follows is spread.
+class Schedule {
   public:
-    static constexpr Duration shortest = std::chrono::seconds(1);
-    static constexpr Duration longest = std::chrono::seconds(60);
+    // After a failure: a random time up to a span that doubles from the first to the last of these.
+    static constexpr Duration first_span = std::chrono::seconds(1), last_span = std::chrono::seconds(60);
+    static constexpr Duration shortest_wait = std::chrono::milliseconds(100);
 
-    Duration next(); // what to wait now: half to all of a span that doubles with each call
-    void reset() { span_ = shortest; }
+    explicit Schedule(Duration interval) : interval_(interval) {}
+
+    // After a push that was asked for at `asked`: within three quarters of the interval to all of it. Never
+    // later: who says 60 s has a push in every 60 s.
+    Time after_push(Time asked);
+    // "Full jitter": any moment of the span is as likely, so that those who failed together come back evenly
+    // spread over it, and not in its second half alone.
+    Time after_failure(Time now);
 
   private:
-    Duration span_ = shortest;
+    Duration interval_, span_ = first_span;
 };
 
 } // namespace ekey

@@ -18,12 +18,13 @@ double seconds(Duration d) {
 } // namespace
 
 Round::Round(Loop& loop, Session& session, const std::vector<config::Address>& from)
-    : session_(session), mixture_(session.options_.bytes), due_(loop) {
+    : session_(session), mixture_(session.options_.bytes), due_(loop), schedule_(session.options_.interval) {
     due_.bind<&Round::ask>(this);
     for (const config::Address& address : from) {
-        members_.push_back({std::make_unique<Upstream>(loop, *this, address, session.options_.bytes,
-                                                       session.options_.timeout),
-                            ""});
+        members_.push_back(
+            {std::make_unique<Upstream>(loop, *this, address, session.options_.bytes_to_fetch(),
+                                        session.options_.timeout),
+             ""});
     }
 }
 
@@ -91,41 +92,44 @@ void Round::settled() {
         return;
     }
     if (pushed) {
-        back_off_.reset();
-        due_.at(asked_at_ + next_push(session_.options_.interval));
+        due_.at(schedule_.after_push(asked_at_));
     } else {
-        const Duration wait = back_off_.next();
-        log::debug("trying again",
-                   {{"upstream", members_.front().upstream->address().text}, {"seconds", seconds(wait)}});
-        due_.start(wait);
+        const Time now = Loop::now(), again = schedule_.after_failure(now);
+        log::debug("trying again", {{"upstream", members_.front().upstream->address().text},
+                                    {"seconds", seconds(again - now)}});
+        due_.at(again);
     }
+}
+
+// The bits that an upstream's answer may be credited with, by how it came and how many others gave theirs.
+unsigned Round::credit_of(const Upstream& upstream) {
+    if (is_constant(upstream.answer())) {
+        log::warning("upstream: the answer is one value again and again; it gets no credit",
+                     {{"upstream", upstream.address().text}});
+        return 0;
+    }
+    const unsigned a_byte = session_.options_.credit_for(upstream.address());
+    return session_.quorum_.credit(nullptr, a_byte * static_cast<unsigned>(upstream.answer().size()),
+                                   Loop::now());
 }
 
 bool Round::push_answers() {
     std::vector<ByteView> answers;
     std::string names;
-    // What is mixed from several has the credit of the least trusted: only places without credit ask for it.
-    unsigned credit = 8;
+    unsigned bits = 0; // what several make is as hard to guess as the hardest of them
     for (const Member& m : members_) {
         const ByteView answer = m.upstream->answer();
-        if (answer.empty()) {
-            continue;
+        if (!answer.empty()) {
+            bits = std::max(bits, credit_of(*m.upstream));
+            answers.push_back(answer);
+            names += (names.empty() ? "" : " ") + m.upstream->address().text;
         }
-        if (is_constant(answer)) {
-            log::warning("upstream: the answer is one value again and again; it gets no credit",
-                         {{"upstream", m.upstream->address().text}});
-            credit = 0;
-        }
-        credit = std::min(credit, session_.options_.credit_for(m.upstream->address()));
-        answers.push_back(answer);
-        names += (names.empty() ? "" : " ") + m.upstream->address().text;
     }
     if (answers.empty()) {
         return false;
     }
     mix_answers(answers, mixture_.span());
-    const auto credited =
-        session_.destination_.push(mixture_.span(), credit * static_cast<unsigned>(session_.options_.bytes));
+    const auto credited = session_.destination_.push(mixture_.span(), bits);
     wipe(mixture_.span());
     for (const Member& m : members_) {
         m.upstream->forget();

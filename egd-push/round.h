@@ -23,6 +23,7 @@ class Round final : public UpstreamOwner {
     Member& member(const Upstream& upstream);
 
     void settled();
+    unsigned credit_of(const Upstream& upstream);
     bool push_answers();
     void complain(const std::string& what); // about the destination
 
@@ -32,7 +33,7 @@ class Round final : public UpstreamOwner {
     std::size_t outstanding_ = 0; // upstreams that were asked and have neither answered nor failed
     Timer due_;
     Time asked_at_{};
-    BackOff back_off_;
+    Schedule schedule_;
     std::string trouble_; // with the destination
 };
 

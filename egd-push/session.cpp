@@ -6,7 +6,8 @@
 namespace ekey {
 
 Session::Session(Loop& loop, const PushOptions& options, Destination& destination, SessionOwner& owner)
-    : options_(options), destination_(destination), owner_(owner), need_(loop) {
+    : options_(options), destination_(destination), owner_(owner), need_(loop),
+      quorum_(options.quorum, options.interval) {
     need_.bind<&Session::on_need>(this);
     if (!destination.mixes()) {
         rounds_.push_back(std::make_unique<Round>(loop, *this, options.from));

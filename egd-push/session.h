@@ -4,6 +4,7 @@
 #include "egd-push/destination.h"
 #include "egd-push/options.h"
 #include "egd-push/pace.h"
+#include "egd-push/quorum.h"
 #include "egd-push/upstream.h"
 
 namespace ekey {
@@ -45,6 +46,7 @@ class Session {
     SessionOwner& owner_;
     std::vector<std::unique_ptr<Round>> rounds_;
     IoWatcher need_;
+    Quorum quorum_;
     std::uint64_t pushes_ = 0;
     std::size_t over_ = 0; // rounds that --once has seen to their end
 };

@@ -2,9 +2,7 @@
 // It does not try again by itself; the connection is kept for the next time.
 #pragma once
 
-#include "egd-push/resolver.h"
-#include "ekeyd/config/address.h"
-#include "ekeyd/runtime/handle.h"
+#include "egd-push/connection.h"
 #include "ekeyd/runtime/secret.h"
 #include "protocol/egd/client.h"
 
@@ -23,12 +21,9 @@ class UpstreamOwner {
     ~UpstreamOwner() = default;
 };
 
-class Upstream final : private ResolverOwner {
+class Upstream final : private ConnectionOwner {
   public:
-    // Whether this build can reach such an address: unix:/PATH and tcp:HOST:PORT.
-    static Result<void> check(const config::Address& address);
-
-    // `address` has passed check(); `bytes` is 1..4096, fetched with blocking reads of at most 255.
+    // `address` has passed check_upstream(); `bytes` is 1..4096, fetched with blocking reads of at most 255.
     Upstream(Loop& loop, UpstreamOwner& owner, const config::Address& address, std::size_t bytes,
              Duration timeout);
 
@@ -43,37 +38,31 @@ class Upstream final : private ResolverOwner {
     void forget();
 
   private:
-    void on_resolved(Result<SocketAddresses> addresses) override;
-    void connect();
-    void try_next_address();
-    void on_connected();
+    void on_connected() override;
+    void on_unable(const std::string& why) override { fail_with(why); }
+    bool is_device() const { return address_.kind == "char"; }
+    bool discard_stale();
     void send_requests();
-    void on_io(int events);
-    void read_answer();
-    void on_attempt_timeout();
+    void on_readable(int events);
+    void complete();
     void on_timeout();
     void lost(const std::string& why); // the connection broke: once more if it was an old one, else fail
     void fail_with(const std::string& why);
     void disconnect();
-    Duration left() const;
 
     UpstreamOwner& owner_;
     config::Address address_;
     std::size_t bytes_;
     Duration timeout_;
 
-    Resolver resolver_;
-    SocketAddresses addresses_; // still to be tried, the next one last
-    std::string last_error_;
-
-    Fd fd_;
+    Connection connection_;
     IoWatcher io_;
-    Timer deadline_, attempt_;
+    Timer deadline_;
     Time deadline_at_{};
     egd::AnswerReader reader_;
     SecretBytes answer_; // and one byte more, which shows a server that sends too much
     std::size_t received_ = 0;
-    bool busy_ = false, connecting_ = false, complete_ = false;
+    bool busy_ = false, complete_ = false;
     bool reused_ = false; // asked on a connection from before, which may have died unnoticed
 };
 

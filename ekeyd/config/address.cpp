@@ -193,6 +193,31 @@ Result<HostPort> parse_host_port(std::string_view rest) {
     return HostPort{std::string(host), static_cast<std::uint16_t>(*port)};
 }
 
+Result<CidPort> parse_cid_port(std::string_view rest) {
+    const std::size_t colon = rest.find(':');
+    if (colon == std::string_view::npos) {
+        return fail(quote(rest) + " has no port: expected CID:PORT, such as host:888 or 2:888");
+    }
+    const std::string_view cid = rest.substr(0, colon);
+    const auto port = parse_number("port", rest.substr(colon + 1), 1, 0xfffffffe);
+    if (!port) {
+        return fail(quote(rest) + ": " + port.error().what);
+    }
+    const auto to = static_cast<std::uint32_t>(*port);
+    for (const auto& [word, number] : {std::pair<std::string_view, std::uint32_t>{"any", cid_any},
+                                       {"local", cid_local},
+                                       {"host", cid_host}}) {
+        if (cid == word) {
+            return CidPort{number, to};
+        }
+    }
+    const auto number = parse_number("CID", cid, 0, cid_any);
+    if (!number) {
+        return fail(quote(rest) + ": " + number.error().what + ", or any, local or host");
+    }
+    return CidPort{static_cast<std::uint32_t>(*number), to};
+}
+
 Result<std::uint64_t> parse_number(std::string_view name, std::string_view text, std::uint64_t low,
                                    std::uint64_t high) {
     std::uint64_t value = 0;

@@ -44,6 +44,15 @@ struct HostPort {
 // Splits HOST:PORT and checks the form; looks nothing up.
 Result<HostPort> parse_host_port(std::string_view rest);
 
+struct CidPort {
+    std::uint32_t cid;  // of AF_VSOCK: cid_any, cid_local, cid_host, or a guest's number
+    std::uint32_t port; // a 32-bit number here (vsock(7)); never VMADDR_PORT_ANY
+};
+// <linux/vm_sockets.h>: VMADDR_CID_ANY, VMADDR_CID_LOCAL, VMADDR_CID_HOST
+constexpr std::uint32_t cid_any = 0xffffffff, cid_local = 1, cid_host = 2;
+// Splits CID:PORT; CID is a number or one of the words any, local and host.
+Result<CidPort> parse_cid_port(std::string_view rest);
+
 // Whole numbers and sizes, decimal, within [low, high]; the error says what was expected of `name`.
 Result<std::uint64_t> parse_number(std::string_view name, std::string_view text, std::uint64_t low,
                                    std::uint64_t high);

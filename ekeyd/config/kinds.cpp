@@ -13,6 +13,7 @@ enum class Rest {
     path,      // an absolute path
     socket,    // an absolute path that fits a socket's address
     host_port, // HOST:PORT
+    cid_port,  // CID:PORT
     usb,       // "usb", or "usb:" and a serial number or a place
     usb_path,  // as usb, or an absolute path
     missing,   // named in the documents, not in this build
@@ -38,6 +39,7 @@ constexpr Kind kinds[] = {
     {Role::source, "sealed", Rest::missing},
     {Role::listen, "unix", Rest::socket},
     {Role::listen, "tcp", Rest::host_port},
+    {Role::listen, "vsock", Rest::cid_port},
     {Role::listen, "sealed", Rest::missing},
     {Role::listen, "http", Rest::missing},
     {Role::listen, "pollen", Rest::missing},
@@ -97,6 +99,11 @@ Result<void> check_rest(const Kind& kind, const Address& address) {
     case Rest::host_port:
         if (auto host_port = parse_host_port(address.rest); !host_port) {
             return fail(host_port.error().what);
+        }
+        return {};
+    case Rest::cid_port:
+        if (auto cid_port = parse_cid_port(address.rest); !cid_port) {
+            return fail(cid_port.error().what);
         }
         return {};
     case Rest::usb:

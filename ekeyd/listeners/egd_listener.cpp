@@ -1,6 +1,7 @@
 #include "ekeyd/listeners/egd_listener.h"
 
 #include "ekeyd/runtime/tcp_socket.h"
+#include "ekeyd/runtime/vsock_socket.h"
 
 namespace ekey {
 
@@ -23,12 +24,17 @@ EgdListener::EgdListener(Loop& loop, Pool& pool, const config::Address& address,
 
 EgdListener::EgdListener(Loop& loop, Pool& pool, const config::Address& address,
                          std::unique_ptr<Supply> supply, std::size_t max_clients, std::vector<Fd> sockets)
-    : address_(address.text), tcp_(std::move(sockets)),
+    : address_(address.text), sockets_(std::move(sockets)),
       clients_(loop, pool, std::move(supply), address_, max_clients),
-      acceptor_(loop, *this, borrow(tcp_), address_) {}
+      acceptor_(loop, *this, borrow(sockets_), address_) {}
 
 std::string EgdListener::bound_address() const {
-    return unix_ ? "unix:" + unix_->path() : "tcp:" + bound_host_port(tcp_.front().get());
+    if (unix_) {
+        return "unix:" + unix_->path();
+    }
+    const int fd = sockets_.front().get();
+    const std::string vsock = bound_cid_port(fd);
+    return vsock.empty() ? "tcp:" + bound_host_port(fd) : "vsock:" + vsock;
 }
 
 } // namespace ekey

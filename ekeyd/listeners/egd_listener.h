@@ -1,4 +1,4 @@
-// An EGD listener on a Unix or TCP socket.
+// An EGD listener on a Unix, TCP or vsock socket.
 #pragma once
 
 #include <optional>
@@ -27,7 +27,7 @@ class EgdListener final : public Listener, AcceptOwner {
 
     std::string address_;
     std::optional<UnixListener> unix_;
-    std::vector<Fd> tcp_;
+    std::vector<Fd> sockets_; // TCP or vsock
     ClientTable clients_;
     Acceptor acceptor_;
 };

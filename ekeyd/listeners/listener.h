@@ -39,7 +39,8 @@ Result<void> check_listener(const config::Address& address);
 //
 //     unix:/path[,mode=OCTAL][,user=NAME][,group=NAME]    mode 0600 by default
 //     tcp:HOST:PORT                                       port 0: the kernel chooses
-//     both: max-clients=N (16384), output=full-entropy|drbg
+//     vsock:CID:PORT                                      CID a number, any, local or host
+//     all: max-clients=N (16384), output=full-entropy|drbg
 //     with output=drbg: max-age=SECONDS (3600), prediction-resistance=yes|no
 Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address);
 

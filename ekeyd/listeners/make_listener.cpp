@@ -1,5 +1,6 @@
 #include "ekeyd/listeners/egd_listener.h"
 #include "ekeyd/runtime/tcp_socket.h"
+#include "ekeyd/runtime/vsock_socket.h"
 
 namespace ekey {
 
@@ -12,7 +13,8 @@ struct Options {
     std::size_t max_clients = default_max_clients;
     std::optional<UnixListener::Options> unix_socket;
     std::optional<DrbgOptions> drbg; // output=drbg
-    config::HostPort tcp;            // when it is no Unix socket
+    std::optional<config::HostPort> tcp;
+    std::optional<config::CidPort> vsock;
 };
 
 // A second is the shortest time between two reseeds; a day is longer than anyone should serve on an old seed.
@@ -84,17 +86,20 @@ Result<void> read_unix(const config::Address& address, Options& options) {
     return read_common(address, options);
 }
 
-Result<void> read_tcp(const config::Address& address, Options& options) {
+// HOST:PORT or CID:PORT, as `parse` reads it.
+template <class Where>
+Result<void> read_networked(const config::Address& address, Options& options,
+                            Result<Where> (*parse)(std::string_view), std::optional<Where>& into) {
     if (auto known =
             config::check_parameters(address, {"max-clients", "output", "max-age", "prediction-resistance"});
         !known) {
         return known;
     }
-    auto where = config::parse_host_port(address.rest);
+    auto where = parse(address.rest);
     if (!where) {
         return tl::unexpected(where.error());
     }
-    options.tcp = std::move(*where);
+    into = std::move(*where);
     return read_common(address, options);
 }
 
@@ -104,9 +109,11 @@ Result<Options> read_options(const config::Address& address) {
     if (address.kind == "unix") {
         read = read_unix(address, options);
     } else if (address.kind == "tcp") {
-        read = read_tcp(address, options);
+        read = read_networked(address, options, config::parse_host_port, options.tcp);
+    } else if (address.kind == "vsock") {
+        read = read_networked(address, options, config::parse_cid_port, options.vsock);
     } else {
-        read = fail("listen has no kind \"" + address.kind + "\": it takes unix and tcp");
+        read = fail("listen has no kind \"" + address.kind + "\": it takes unix, tcp and vsock");
     }
     if (!read) {
         return tl::unexpected(read.error());
@@ -135,7 +142,8 @@ Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const co
         return std::make_unique<EgdListener>(loop, pool, address, std::move(supply), options->max_clients,
                                              std::move(*socket));
     }
-    auto sockets = listen_tcp(options->tcp.host, options->tcp.port);
+    auto sockets = options->vsock ? listen_vsock(options->vsock->cid, options->vsock->port)
+                                  : listen_tcp(options->tcp->host, options->tcp->port);
     if (!sockets) {
         return tl::unexpected(sockets.error());
     }

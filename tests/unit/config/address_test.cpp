@@ -91,6 +91,24 @@ TEST_CASE("host and port") {
     CHECK(holds(refused(parse_host_port(std::string(254, 'a') + ":1")), "no host name"));
 }
 
+TEST_CASE("CID and port of vsock") {
+    CHECK(parse_cid_port("2:8888")->cid == 2);
+    CHECK(parse_cid_port("2:8888")->port == 8888);
+    CHECK(parse_cid_port("any:1")->cid == 0xffffffff);
+    CHECK(parse_cid_port("local:1")->cid == 1);
+    CHECK(parse_cid_port("host:4294967294")->cid == 2);
+    CHECK(parse_cid_port("host:4294967294")->port == 4294967294);
+    CHECK(holds(refused(parse_cid_port("2")), "has no port"));
+    CHECK(holds(refused(parse_cid_port("")), "has no port"));
+    CHECK(holds(refused(parse_cid_port("2:0")), "from 1 to 4294967294"));
+    CHECK(holds(refused(parse_cid_port("2:4294967295")), "from 1 to 4294967294"));
+    CHECK(holds(refused(parse_cid_port("2:3:4")), "from 1 to 4294967294"));
+    CHECK(holds(refused(parse_cid_port(":3")), "any, local or host"));
+    CHECK(holds(refused(parse_cid_port("-1:3")), "any, local or host"));
+    CHECK(holds(refused(parse_cid_port("4294967296:3")), "any, local or host"));
+    CHECK(holds(refused(parse_cid_port("hots:3")), "any, local or host"));
+}
+
 TEST_CASE("numbers, modes, yes and no") {
     CHECK(parse_number("n", "18446744073709551615", 0, UINT64_MAX).value() == UINT64_MAX);
     CHECK(holds(refused(parse_number("rate", "18446744073709551616", 0, UINT64_MAX)), "rate is"));

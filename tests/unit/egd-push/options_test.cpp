@@ -70,7 +70,14 @@ TEST_CASE("options: all of them, in both forms of writing") {
     CHECK(good({"--from", "unix:/a", "--to", "file:/x/y"}).to.rest == "/x/y");
 }
 
-TEST_CASE("options: auto credits a local socket in part, clear TCP not at all; a number goes for both") {
+TEST_CASE("options: auto credits what comes from this machine or its host in part, clear TCP not at all") {
+    for (const char* local : {"unix:/a", "vsock:host:888", "vsock:2:1", "char:/dev/virtio-ports/egd"}) {
+        const PushOptions of_one = good({"--from", local});
+        CHECK(of_one.credit_for(of_one.from[0]) == 4);
+    }
+}
+
+TEST_CASE("options: a number as credit goes for every upstream") {
     PushOptions o = good({"--from", "unix:/a", "--from", "tcp:h:1", "--credit", "auto"});
     CHECK(o.credit_for(o.from[0]) == 4);
     CHECK(o.credit_for(o.from[1]) == 0);
@@ -94,9 +101,14 @@ TEST_CASE("options: what is wrong is named, with what would be right") {
     CHECK(contains(bad({"--from", "tcp:::1:80"}), "brackets"));
     CHECK(contains(bad({"--from", "tpc:host:1"}), "did you mean tcp?"));
     CHECK(contains(bad({"--from", "tcp:host:1,key=x"}), "no parameter"));
-    for (const char* later : {"sealed:h:1,key=x", "vsock:2:1", "char:/dev/virtio-ports/x"}) {
-        CHECK(contains(bad({"--from", later}), "this build does not have"));
-    }
+    CHECK(contains(bad({"--from", "sealed:h:1,key=x"}), "this build does not have"));
+    CHECK(contains(bad({"--from", "vsock:2"}), "no port"));
+    CHECK(contains(bad({"--from", "vsock:hosts:1"}), "any, local or host"));
+    CHECK(contains(bad({"--from", "vsock:any:1"}), "any is for listening"));
+    CHECK(contains(bad({"--from", "vsock:host:0"}), "from 1 to"));
+    CHECK(contains(bad({"--from", "char:virtio-ports/x"}), "absolute path of a device"));
+    CHECK(contains(bad({"--from", "char:/dev/virtio-ports/x,baud=9600"}), "no parameter"));
+    CHECK(contains(bad({"--from", "chra:/dev/virtio-ports/x"}), "did you mean char?"));
     CHECK(contains(bad({"--from", "unix:/a", "--identity", "/x"}), "this build does not have"));
     CHECK(contains(bad({"--from", "unix:/a", "--from", "unix:/a"}), "twice"));
     CHECK(contains(bad({"--from", "unix:/a", "--bytes", "1", "--bytes", "2"}), "twice"));
@@ -118,6 +130,29 @@ TEST_CASE("options: what is wrong is named, with what would be right") {
     CHECK(contains(bad({"--from", "unix:/a", "more"}), "unexpected"));
     CHECK(contains(bad({"--from", "unix:/a", "--"}), "unexpected"));
     CHECK(contains(bad({"-x"}), "-x"));
+}
+
+TEST_CASE("options: a seed for systemd is made of as many bytes as its credit of 8 bits a byte needs") {
+    PushOptions o = good({"--from", "unix:/a", "--to", "file:/x,seed=yes"});
+    CHECK(o.seed);
+    CHECK(o.to.rest == "/x");
+    CHECK(o.bytes == 64);
+    CHECK(o.bytes_to_fetch() == 128); // 4 bits a byte
+    CHECK(good({"--from", "unix:/a", "--to", "file:/x,seed=yes", "--credit", "8"}).bytes_to_fetch() == 64);
+    CHECK(good({"--from", "unix:/a", "--to", "file:/x,seed=yes", "--credit", "3"}).bytes_to_fetch() == 192);
+    CHECK(good({"--from", "unix:/a", "--to", "file:/x,seed=no"}).bytes_to_fetch() == 64);
+    CHECK(good({"--from", "unix:/a", "--from", "tcp:h:1", "--to", "file:/x,seed=yes"}).seed);
+    const auto refused = [](std::vector<const char*> more) {
+        more.insert(more.begin(), {"--to", "file:/x,seed=yes", "--from"});
+        return bad(more);
+    };
+    CHECK(contains(refused({"tcp:h:1"}), "no upstream's bytes are credited"));
+    CHECK(contains(refused({"unix:/a", "--credit", "0"}), "no upstream's bytes are credited"));
+    CHECK(contains(refused({"unix:/a", "--bytes", "31"}), "at least 32"));
+    CHECK(contains(refused({"unix:/a", "--bytes", "2049"}), "4098 bytes at this credit"));
+    CHECK(contains(bad({"--from", "unix:/a", "--to", "file:/x,seed=perhaps"}), "yes or no"));
+    CHECK(contains(bad({"--from", "unix:/a", "--to", "file:/x,sede=yes"}), "did you mean seed?"));
+    CHECK(contains(bad({"--from", "unix:/a", "--to", "kernel,seed=yes"}), "no parameter"));
 }
 
 TEST_CASE("options: from a file; the command line goes before it, and upstreams of both are used") {

@@ -1,51 +1,30 @@
-// The small parts: pace, mixture, readiness, wake-ups, destinations.
+// The small parts: mixture, readiness, wake-ups.
 #include <algorithm>
-#include <csignal>
 #include <cstddef>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <set>
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
-#include "egd-push/destination.h"
 #include "egd-push/mixture.h"
-#include "egd-push/pace.h"
 #include "egd-push/ready.h"
 #include "egd-push/wakeups.h"
+#include "ekeyd/runtime/handle.h"
 
 using namespace ekey;
-using namespace std::chrono_literals;
 
-TEST_CASE("pace: the next push is never later than the interval, and hardly ever at the same moment") {
-    std::set<Duration> times;
-    for (int i = 0; i < 1000; ++i) {
-        const Duration next = next_push(60s);
-        CHECK(next <= 60s);
-        CHECK(next >= 45s);
-        times.insert(next);
+namespace {
+std::string hex(ByteView bytes) {
+    std::string text;
+    for (const Byte byte : bytes) {
+        char two[3];
+        std::snprintf(two, sizeof two, "%02x", static_cast<unsigned>(byte));
+        text += two;
     }
-    CHECK(times.size() > 900);
-    CHECK(*times.begin() < 47s);
-    CHECK(*times.rbegin() > 58s);
+    return text;
 }
-
-TEST_CASE("pace: back-off doubles from a second to a minute, with jitter, and begins anew") {
-    BackOff back_off;
-    for (const Duration span : {1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s, 60s}) {
-        const Duration wait = back_off.next();
-        CHECK(wait <= span);
-        CHECK(wait >= span / 2);
-    }
-    back_off.reset();
-    CHECK(back_off.next() <= 1s);
-}
+} // namespace
 
 TEST_CASE("mixture: one answer is passed on as it is") {
     const std::vector<Byte> answer(100, 7);
@@ -92,13 +71,21 @@ TEST_CASE("mixture: what several answers make is BLAKE2b-512 over the place and 
     std::vector<Byte> out(64);
     const std::vector<Byte> a(64, 'a'), b(64, 'b');
     mix_answers({a, b}, out);
-    std::string hex;
-    for (std::size_t i = 0; i < 16; ++i) {
-        char two[3];
-        std::snprintf(two, sizeof two, "%02x", static_cast<unsigned>(out[i]));
-        hex += two;
-    }
-    CHECK(hex == "8b2dcaadea368689f1d8cde59356b1f4");
+    CHECK(hex(ByteView(out).first(16)) == "8b2dcaadea368689f1d8cde59356b1f4");
+}
+
+TEST_CASE("mixture: longer answers are folded: each byte of the part that is in the same place counts") {
+    // Made with Python: hashlib.blake2b(b"\0\0" + b"a" * 64 + b"b" * 64).digest()[:16].hex()
+    std::vector<Byte> answer(64, 'a'), out(64);
+    answer.insert(answer.end(), 64, 'b');
+    mix_answers({answer}, out);
+    CHECK(hex(ByteView(out).first(16)) == "8b2dcaadea368689f1d8cde59356b1f4");
+    // And: hashlib.blake2b(b"\0\x40" + b"c" * 16).digest()[:8].hex()
+    answer.insert(answer.end(), 16, 'c');
+    out.resize(72);
+    mix_answers({answer}, out);
+    CHECK(hex(ByteView(out).first(16)) == "8b2dcaadea368689f1d8cde59356b1f4");
+    CHECK(hex(ByteView(out).last(8)) == "0f51994d2989a1e5");
 }
 
 TEST_CASE("mixture: one value again and again is noticed") {
@@ -158,81 +145,4 @@ TEST_CASE("wake-ups: a cloned machine is told from other uevents") {
     CHECK(!Wakeups::says_cloned(as_bytes("change@/NEW_VMGENID=1/x\0NAME=NEW_VMGENID=1\0"sv)));
     CHECK(!Wakeups::says_cloned(as_bytes(""sv)));
     CHECK(!Wakeups::says_cloned(as_bytes("\0\0\0"sv)));
-}
-
-namespace {
-struct Folder {
-    Folder() {
-        char name[] = "/tmp/ekeyd-test-XXXXXX";
-        path = mkdtemp(name);
-    }
-    ~Folder() { std::filesystem::remove_all(path); }
-    std::size_t files() const {
-        const std::filesystem::directory_iterator all(path);
-        return static_cast<std::size_t>(std::distance(begin(all), end(all)));
-    }
-    std::string path;
-};
-
-std::string content(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
-} // namespace
-
-TEST_CASE("destination: a file is replaced as a whole, mode 0600; who has the old one open keeps it") {
-    const Folder folder;
-    const std::string path = folder.path + "/seed";
-    std::ofstream(path) << "old";
-    chmod(path.c_str(), 0644);
-    const Fd before(::open(path.c_str(), O_RDONLY));
-    auto file = FileDestination::make(path);
-    REQUIRE(file);
-    CHECK(!(*file)->mixes());
-    CHECK((*file)->push(as_bytes("new bytes"), 8));
-    CHECK(content(path) == "new bytes");
-    struct stat info {};
-    stat(path.c_str(), &info);
-    CHECK((info.st_mode & 07777) == 0600);
-    char text[4];
-    CHECK(::read(before.get(), text, 4) == 3);
-    CHECK(folder.files() == 1);
-}
-
-TEST_CASE("destination: a file that cannot be written stays as it was, and nothing is left beside it") {
-    const Folder folder;
-    const std::string path = folder.path + "/seed";
-    std::ofstream(path) << "old";
-    auto file = FileDestination::make(path);
-    REQUIRE(file);
-    // A folder in its place cannot be replaced by a file.
-    std::filesystem::remove(path);
-    std::filesystem::create_directory(path);
-    CHECK(!(*file)->push(as_bytes("new"), 0));
-    CHECK(folder.files() == 1);
-    CHECK(!FileDestination::make("/nonexistent/seed"));
-    CHECK(!FileDestination::make("/dev/null"));
-    CHECK(!FileDestination::make(folder.path));
-}
-
-TEST_CASE("destination: a stream is not written to while that would block, and is gone when its reader is") {
-    int ends[2];
-    REQUIRE(pipe2(ends, O_CLOEXEC) == 0); // blocking, as a shell makes them
-    Fd reader(ends[0]);
-    const Fd writer(ends[1]);
-    StreamDestination stream(writer.get());
-    const std::vector<Byte> block(4096, 1);
-    std::size_t pushed = 0;
-    while (stream.can_take() && pushed < 100) {
-        CHECK(stream.push(block, 0));
-        ++pushed;
-    }
-    CHECK(pushed >= 1);
-    CHECK(pushed < 100);
-    CHECK(!stream.push(block, 0));
-    CHECK(!stream.gone());
-    reader.reset();
-    std::signal(SIGPIPE, SIG_IGN);
-    CHECK(!stream.push(block, 0));
-    CHECK(stream.gone());
 }

@@ -85,6 +85,21 @@ TEST_CASE("listener: names, every address, and IPv6 where there is one") {
     CHECK((*made)->bound_address().starts_with("tcp:[::]:"));
 }
 
+TEST_CASE("listener: vsock: its address is told as it is bound; a port in use is refused") {
+    CHECK(check_listener(config::parse_address("vsock:any:888,max-clients=3").value()));
+    Fixture f("tcp");
+    const Fd probe(socket(AF_VSOCK, SOCK_STREAM, 0));
+    if (!probe) {
+        CHECK(says(refusal(f, "vsock:any:18888"), "this kernel has no vsock"));
+        return;
+    }
+    const std::string address = "vsock:any:" + std::to_string(20000 + getpid());
+    auto made = make_listener(f.loop, f.pool, config::parse_address(address).value());
+    REQUIRE(made);
+    CHECK((*made)->bound_address() == address);
+    CHECK(says(refusal(f, address), "in use"));
+}
+
 TEST_CASE("listener: a Unix socket has its mode, replaces a dead one and no other file") {
     Fixture f("unix");
     const std::string path = f.folder + "/egd.sock";
