@@ -132,7 +132,7 @@ class Dieharder:
 
     # dieharder itself calls a p-value near 1 a failure as well. Its p-values lean that way for a perfect stream, the
     # more the fewer samples they are made of (of 40 runs of birthdays with 20 samples of /dev/urandom one gave 0.9994,
-    # and ten were above 0.95), so only one near 0 is held against the stream here.
+    # and eleven were above 0.95), so only one near 0 is held against the stream here.
     def collect(self):
         for line in self.program.result().splitlines():
             fields = [field.strip() for field in line.split("|")]
