@@ -67,9 +67,9 @@ void Timer::arm(Duration after, Duration repeat) {
     if (after < Duration::zero()) {
         after = Duration::zero();
     }
-    // libev counts from the time at which this iteration began; a long callback must not shorten the wait. Not
-    // by the difference of ev_time() and ev_now(): those are of the wall clock, and somebody may just have set
-    // it.
+    // libev counts from the time at which this iteration began; a long callback must not shorten the wait.
+    // Not by the difference of ev_time() and ev_now(): those are of the wall clock, and somebody may just
+    // have set it.
     ev_now_update(loop_);
     ev_timer_set(&watcher_, seconds(after), seconds(repeat));
     ev_timer_start(loop_, &watcher_);
