@@ -25,13 +25,13 @@ struct Kind {
     Rest rest;
 };
 
+// A kind a line.
+// clang-format off
 constexpr Kind kinds[] = {
-    {Role::source, "entropykey", Rest::usb_path},
+#define USB_DONGLE(name, rest) {Role::source, #name, Rest::rest},
+#include "ekeyd/config/usb_dongles.inc"
+#undef USB_DONGLE
     {Role::source, "device", Rest::path},
-    {Role::source, "onerng", Rest::usb_path},
-    {Role::source, "truerng", Rest::usb_path},
-    {Role::source, "chaoskey", Rest::usb},
-    {Role::source, "alea", Rest::usb},
     {Role::source, "tty", Rest::path},
     {Role::source, "havege", Rest::none},
     {Role::source, "jitter", Rest::none},
@@ -49,6 +49,7 @@ constexpr Kind kinds[] = {
     {Role::control, "unix", Rest::socket},
     {Role::control, "tcp", Rest::host_port},
 };
+// clang-format on
 
 std::string_view name(Role role) {
     switch (role) {

@@ -1,5 +1,5 @@
-// ChaosKey (Altus Metrum) and Araneus Alea II. The kernel's driver "chaoskey" serves the same devices as
-// /dev/hwrng; it is detached, and given back afterwards.
+// ChaosKey (Altus Metrum). The kernel's driver "chaoskey" serves it as /dev/hwrng; it is detached, and given
+// back afterwards.
 #include "ekeyd/sources/raw_source.h"
 #include "ekeyd/sources/registry.h"
 #include "ekeyd/sources/usb_driver.h"
@@ -27,6 +27,5 @@ Result<std::unique_ptr<Source>> make(DongleMade made) {
 } // namespace
 
 const UsbDriver chaoskey_driver{"chaoskey", "ChaosKey", {{0x1d50, 0x60c6}}, true, false, plan, make};
-const UsbDriver alea_driver{"alea", "Alea", {{0x12d8, 0x0001}}, true, false, plan, make};
 
 } // namespace ekey

@@ -83,9 +83,10 @@ constexpr std::array drivers{
 #endif
 };
 
-// A dongle on USB is one line here.
 constexpr std::array usb_drivers{
-    &entropy_key_driver, &onerng_driver, &truerng_driver, &chaoskey_driver, &alea_driver,
+#define USB_DONGLE(name, rest) &name##_driver,
+#include "ekeyd/config/usb_dongles.inc"
+#undef USB_DONGLE
 };
 
 constexpr std::string_view usb_place = "usb";

@@ -1,4 +1,5 @@
-// The drivers, by the kind that an address names. One more dongle is one more line in registry.cpp.
+// The drivers, by the kind that an address names. One more on USB is one more line in
+// ekeyd/config/usb_dongles.inc.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// The kinds of dongle on USB. One more is one file, beside those named below, and one line in registry.cpp.
+// The kinds of dongle on USB. One more is one file, NAME.cpp, and one line in ekeyd/config/usb_dongles.inc.
 #pragma once
 
 #include <memory>
@@ -33,7 +33,9 @@ struct UsbDriver {
     Result<std::unique_ptr<Source>> (*make)(DongleMade made);
 };
 
-extern const UsbDriver entropy_key_driver, onerng_driver, truerng_driver, chaoskey_driver, alea_driver;
+#define USB_DONGLE(name, rest) extern const UsbDriver name##_driver;
+#include "ekeyd/config/usb_dongles.inc"
+#undef USB_DONGLE
 
 // For a make() with nothing to add: a RawSource. Takes the parameters that every source takes, and no other.
 struct RawTraits;

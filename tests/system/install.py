@@ -8,7 +8,8 @@ from harness import build_folder, check, check_equal, main, need, source_folder,
 EXPECTED = """
 lib/systemd/system/egd-push.service lib/systemd/system/ekeyd.service
 sbin/egd-push sbin/ekey-rekey sbin/ekeyd sbin/ekeydctl
-share/doc/ekeyd/egd-push.conf share/doc/ekeyd/ekeyd.conf
+share/doc/ekeyd/egd-push.conf share/doc/ekeyd/ekeyd.conf share/doc/ekeyd/entropy-key-gadget
+share/doc/ekeyd/entropy-key-gadget.service
 lib/udev/rules.d/60-ekeyd.rules
 share/man/man5/ekeyd.conf.5 share/man/man8/egd-push.8 share/man/man8/ekey-rekey.8 share/man/man8/ekeyd.8
 share/man/man8/ekeydctl.8

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """softkey's lines and noise where no host program of ours or Debian's shows them."""
+import base64
 import os
+import re
 import select
 import tty
 
@@ -51,6 +53,38 @@ def wrong(run):
         status = program.wait()
         check(status in (1, 2), f"{arguments}: exit status {status}")
         check_contains(program.output(), says, f"the sentence for {arguments}")
+
+
+
+@test("softkey --new-card, --card, --state - a card is made once, read back and checked; the long-term key stays over restarts")
+def own_key(run):
+    card, state = run.path("card"), run.path("state")
+    printed = run.run("softkey", "--new-card", card)
+    with open(card, encoding="ascii") as file:
+        check_equal(file.read(), printed, "the card in its file")
+    check_equal(os.stat(card).st_mode & 0o777, 0o600, "the card's mode")
+    serial = re.search(r"^Serial (\S{16})$", printed, re.MULTILINE).group(1)
+    check(len(base64.b64decode(re.search(r"^Master key (.*)$", printed, re.MULTILINE).group(1))) == 33, "33 bytes of key")
+    check_contains(run.run("softkey", "--new-card", card, expect=1), "never overwritten", "the sentence")
+    lines = []
+    for name in ("first", "second"):
+        keyring = run.path(name)
+        key = run.start("softkey", "--pty", run.path("pty"), "--card", card, "--state", state, "--keyring", keyring)
+        check_equal(key.wait_output(r"^ready \S+ (\S+)$").group(1), serial, "the card's serial number")
+        key.stop()
+        with open(keyring, encoding="ascii") as file:
+            lines.append(file.read())
+    check_equal(lines[0], lines[1], "the long-term key after the restart")
+    check_equal(os.stat(state).st_mode & 0o777, 0o600, "the state's mode")
+    key = ["--pty", run.path("pty")]
+    wrong_key = run.write("wrong", printed.replace("Master key ", "Master key A", 1))
+    for arguments, says, status in (
+            (["--card", wrong_key], "wrong: master key", 1),
+            (["--card", run.write("half", f"Serial {serial}\n")], "Master key", 1),
+            (["--card", run.path("none")], "none: No such file", 1),
+            (["--card", card, "--state", run.write("damaged", f"{serial} AAAA\n")], "damaged: line 1", 1),
+            (["--card", card, "--serial", serial], "--card", 2), (["--state", state], "--state needs", 2)):
+        check_contains(run.run("softkey", *key, *arguments, expect=status), says, f"the sentence for {arguments}")
 
 
 if __name__ == "__main__":

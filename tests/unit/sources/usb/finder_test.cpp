@@ -58,7 +58,7 @@ TEST_CASE("finder: devices present and coming are told, by serial where there is
     usb.plug(truerng, "1-2", "");
     const auto address = *config::parse_address("entropykey:usb,min-entropy=6");
     {
-        const UsbFinder finder(loop, usb, entropy_key_driver, address, found);
+        const UsbFinder finder(loop, usb, entropykey_driver, address, found);
         CHECK(found.addresses.empty()); // from the loop, when privileges have been dropped
         REQUIRE(Until{loop}([&] { return !found.addresses.empty(); }));
         CHECK(found.addresses == std::vector<std::string>{"entropykey:usb:NwBvBlg3OTBJORFD,min-entropy=6"});
