@@ -156,7 +156,7 @@ void Connection::connected() {
     io_.stop();
     attempt_.stop();
     addresses_.clear();
-    if (address_.kind == "tcp") {
+    if (address_.kind == "tcp" || address_.kind == "sealed") {
         set_option(fd_.get(), IPPROTO_TCP, TCP_NODELAY);
         // Notices between pushes that the other side is gone, and keeps address translation alive.
         set_option(fd_.get(), SOL_SOCKET, SO_KEEPALIVE);

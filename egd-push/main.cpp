@@ -8,6 +8,7 @@
 #include "egd-push/ready.h"
 #include "egd-push/session.h"
 #include "egd-push/wakeups.h"
+#include "ekeyd/config/identity.h"
 #include "ekeyd/runtime/log.h"
 
 namespace {
@@ -18,8 +19,8 @@ constexpr int done = 0, failed = 1, usage = 2;
 
 class Guest final : private SessionOwner, private WakeupOwner {
   public:
-    Guest(const PushOptions& options, Destination& destination)
-        : terminate_(loop_), interrupt_(loop_), session_(loop_, options, destination, *this),
+    Guest(const PushOptions& options, Destination& destination, const sealed::KeyPair* self)
+        : terminate_(loop_), interrupt_(loop_), session_(loop_, options, destination, *this, self),
           wakeups_(loop_, *this) {
         terminate_.bind<&Guest::on_signal>(this);
         interrupt_.bind<&Guest::on_signal>(this);
@@ -106,6 +107,15 @@ int run(int argc, char** argv) {
     // A reader that goes away, and a limit on the size of files, are errors of a write, not the end.
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);
+    std::optional<config::Identity> identity;
+    if (!options.identity.empty()) {
+        auto read = config::Identity::read(options.identity);
+        if (!read) {
+            log::error(read.error().what);
+            return failed;
+        }
+        identity = std::move(*read);
+    }
     const auto destination = make_destination(options.to, options.seed);
     if (!destination) {
         log::error(destination.error().what);
@@ -115,7 +125,7 @@ int run(int argc, char** argv) {
         log::error(confined.error().what);
         return failed;
     }
-    return Guest(options, **destination).run();
+    return Guest(options, **destination, identity ? &identity->keys() : nullptr).run();
 }
 
 } // namespace

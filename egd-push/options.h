@@ -20,6 +20,7 @@ struct PushOptions {
     std::optional<unsigned> credit;              // bits a byte, 0 to 8; nothing: by how the bytes came
     std::size_t quorum = 0; // sealed servers with different keys before anything is credited
     bool seed = false;      // --to file: a seed that systemd may credit
+    std::string identity;   // file with this host's key for sealed links, or empty
     bool once = false;
     Sandbox sandbox = Sandbox::yes;
     unsigned verbose = 0;

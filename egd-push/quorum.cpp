@@ -4,7 +4,7 @@
 
 namespace ekey {
 
-unsigned Quorum::credit(const ServerKey* key, unsigned bits, Time now) {
+unsigned Quorum::credit(const sealed::PublicKey* key, unsigned bits, Time now) {
     if (needed_ == 0) {
         return bits;
     }

@@ -2,17 +2,14 @@
 // the kernel believe in bytes that it knows.
 #pragma once
 
-#include <array>
 #include <vector>
 
-#include "protocol/bytes.h"
+#include "protocol/sealed/keys.h"
 
 namespace ekey {
 
 class Quorum {
   public:
-    using ServerKey = std::array<Byte, 32>; // a sealed server's public key
-
     // `needed` servers with different keys, within one `round`; 0: no quorum, and everything is credited.
     Quorum(std::size_t needed, Duration round) : needed_(needed), round_(round) {}
 
@@ -22,11 +19,11 @@ class Quorum {
     // With a quorum, the contribution that completes it is credited, with the least bits of any of those that
     // make it up, and once: each contribution stands for one credit at most, since all others may be known
     // to somebody. Those before it have none, and so has all that is not sealed.
-    unsigned credit(const ServerKey* key, unsigned bits, Time now);
+    unsigned credit(const sealed::PublicKey* key, unsigned bits, Time now);
 
   private:
     struct Contribution {
-        ServerKey key;
+        sealed::PublicKey key;
         unsigned bits;
         Time at;
     };

@@ -23,7 +23,7 @@ Round::Round(Loop& loop, Session& session, const std::vector<config::Address>& f
     for (const config::Address& address : from) {
         members_.push_back(
             {std::make_unique<Upstream>(loop, *this, address, session.options_.bytes_to_fetch(),
-                                        session.options_.timeout),
+                                        session.options_.timeout, session.self_),
              ""});
     }
 }
@@ -108,9 +108,12 @@ unsigned Round::credit_of(const Upstream& upstream) {
                      {{"upstream", upstream.address().text}});
         return 0;
     }
-    const unsigned a_byte = session_.options_.credit_for(upstream.address());
-    return session_.quorum_.credit(nullptr, a_byte * static_cast<unsigned>(upstream.answer().size()),
-                                   Loop::now());
+    unsigned a_byte = session_.options_.credit_for(upstream.address());
+    if (!session_.options_.credit) {
+        a_byte = std::min(a_byte, upstream.credit_advice());
+    }
+    return session_.quorum_.credit(upstream.server_key(),
+                                   a_byte * static_cast<unsigned>(upstream.answer().size()), Loop::now());
 }
 
 bool Round::push_answers() {

@@ -5,8 +5,9 @@
 
 namespace ekey {
 
-Session::Session(Loop& loop, const PushOptions& options, Destination& destination, SessionOwner& owner)
-    : options_(options), destination_(destination), owner_(owner), need_(loop),
+Session::Session(Loop& loop, const PushOptions& options, Destination& destination, SessionOwner& owner,
+                 const sealed::KeyPair* self)
+    : options_(options), destination_(destination), owner_(owner), self_(self), need_(loop),
       quorum_(options.quorum, options.interval) {
     need_.bind<&Session::on_need>(this);
     if (!destination.mixes()) {

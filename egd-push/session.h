@@ -25,8 +25,9 @@ class Round;
 
 class Session {
   public:
-    // All must outlive the session.
-    Session(Loop& loop, const PushOptions& options, Destination& destination, SessionOwner& owner);
+    // All must outlive the session. `self` is this host's key; null when no upstream is sealed.
+    Session(Loop& loop, const PushOptions& options, Destination& destination, SessionOwner& owner,
+            const sealed::KeyPair* self);
     ~Session();
 
     void start(); // asks every upstream at once
@@ -44,6 +45,7 @@ class Session {
     const PushOptions& options_;
     Destination& destination_;
     SessionOwner& owner_;
+    const sealed::KeyPair* self_;
     std::vector<std::unique_ptr<Round>> rounds_;
     IoWatcher need_;
     Quorum quorum_;

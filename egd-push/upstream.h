@@ -2,8 +2,7 @@
 // It does not try again by itself; the connection is kept for the next time.
 #pragma once
 
-#include "egd-push/connection.h"
-#include "ekeyd/runtime/secret.h"
+#include "egd-push/link.h"
 #include "protocol/egd/client.h"
 
 namespace ekey {
@@ -21,11 +20,12 @@ class UpstreamOwner {
     ~UpstreamOwner() = default;
 };
 
-class Upstream final : private ConnectionOwner {
+class Upstream final : private LinkOwner {
   public:
     // `address` has passed check_upstream(); `bytes` is 1..4096, fetched with blocking reads of at most 255.
+    // `self` is this host's key for a sealed: address, borrowed.
     Upstream(Loop& loop, UpstreamOwner& owner, const config::Address& address, std::size_t bytes,
-             Duration timeout);
+             Duration timeout, const sealed::KeyPair* self);
 
     // Fetches a new answer; the owner hears of it exactly once, within the timeout, perhaps before this
     // returns. Only when it is not busy. The owner may not destroy the upstream from that call.
@@ -37,30 +37,32 @@ class Upstream final : private ConnectionOwner {
     ByteView answer() const { return complete_ ? answer_.span().first(bytes_) : ByteView{}; }
     void forget();
 
+    // Of the server that answered: as Link.
+    const sealed::PublicKey* server_key() const { return link_.server_key(); }
+    unsigned credit_advice() const { return link_.credit_advice(); }
+
   private:
-    void on_connected() override;
-    void on_unable(const std::string& why) override { fail_with(why); }
+    void on_open() override;
+    void on_bytes(ByteView bytes) override;
+    // Once more if it was an old connection; else fails.
+    void on_lost(const std::string& why) override;
     bool is_device() const { return address_.kind == "char"; }
-    bool discard_stale();
     void send_requests();
-    void on_readable(int events);
     void complete();
     void on_timeout();
-    void lost(const std::string& why); // the connection broke: once more if it was an old one, else fail
+    void break_off(const std::string& why);
     void fail_with(const std::string& why);
-    void disconnect();
 
     UpstreamOwner& owner_;
     config::Address address_;
     std::size_t bytes_;
     Duration timeout_;
 
-    Connection connection_;
-    IoWatcher io_;
+    Link link_;
     Timer deadline_;
     Time deadline_at_{};
     egd::AnswerReader reader_;
-    SecretBytes answer_; // and one byte more, which shows a server that sends too much
+    SecretBytes answer_;
     std::size_t received_ = 0;
     bool busy_ = false, complete_ = false;
     bool reused_ = false; // asked on a connection from before, which may have died unnoticed

@@ -4,6 +4,8 @@
 
 #include <sys/un.h>
 
+#include "protocol/sealed/keys.h"
+
 namespace ekey {
 
 namespace {
@@ -35,6 +37,19 @@ Result<void> check_tcp(const Address& address) {
     return {};
 }
 
+Result<void> check_sealed(const Address& address) {
+    const std::string* key = address.find("key");
+    if (key == nullptr) {
+        return fail("expected sealed:HOST:PORT,key=PUBLIC_KEY, with the server's public key (ekeydctl pubkey "
+                    "shows it)");
+    }
+    if (!sealed::decode_public_key(*key)) {
+        return fail("key is \"" + *key +
+                    "\": expected a public key of 44 characters (ekeydctl pubkey shows it)");
+    }
+    return check_tcp(address);
+}
+
 Result<void> check_vsock(const Address& address) {
     const auto cid_port = config::parse_cid_port(address.rest);
     if (!cid_port) {
@@ -52,9 +67,8 @@ struct Kind {
     Result<void> (*check)(const Address&);
 };
 constexpr std::array kinds{
-    Kind{"unix", Path::local, check_unix},
-    Kind{"tcp", Path::clear, check_tcp},
-    Kind{"vsock", Path::local, check_vsock},
+    Kind{"unix", Path::local, check_unix},      Kind{"tcp", Path::clear, check_tcp},
+    Kind{"sealed", Path::sealed, check_sealed}, Kind{"vsock", Path::local, check_vsock},
     Kind{"char", Path::local, check_char},
 };
 
@@ -70,12 +84,16 @@ const Kind* find(std::string_view name) {
 Result<void> check_form(const Address& address) {
     const Kind* kind = find(address.kind);
     if (kind == nullptr) {
-        const auto near = config::nearest(address.kind, {"unix", "tcp", "vsock", "char"});
-        return fail('"' + address.kind + "\" is no kind of upstream: " +
-                    (near.empty() ? "expected unix:/PATH, tcp:HOST:PORT, vsock:CID:PORT or char:/PATH"
-                                  : "did you mean " + std::string(near) + "?"));
+        const auto near = config::nearest(address.kind, {"unix", "tcp", "sealed", "vsock", "char"});
+        return fail(
+            '"' + address.kind + "\" is no kind of upstream: " +
+            (near.empty()
+                 ? "expected unix:/PATH, tcp:HOST:PORT, sealed:HOST:PORT, vsock:CID:PORT or char:/PATH"
+                 : "did you mean " + std::string(near) + "?"));
     }
-    if (const auto known = config::check_parameters(address, {}); !known) {
+    if (const auto known = kind->path == Path::sealed ? config::check_parameters(address, {"key"})
+                                                      : config::check_parameters(address, {});
+        !known) {
         return known;
     }
     return kind->check(address);
@@ -84,9 +102,6 @@ Result<void> check_form(const Address& address) {
 } // namespace
 
 Result<void> check_upstream(const Address& address) {
-    if (address.kind == "sealed") {
-        return fail("from " + address.text + ": this build does not have sealed: upstreams");
-    }
     const auto right = check_form(address);
     return right ? right : fail("from " + address.text + ": " + right.error().what);
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """egd-push from outside: what it asks of servers, what it gives to the kernel, and how it fails."""
+import hashlib
 import os
 import re
 import shutil
@@ -112,6 +113,52 @@ def file(run):
         check(content in server.served(), "the file holds what the server never gave")
         seen.add(content)
     check_equal(stat.S_IMODE(os.stat(path).st_mode), 0o600, "mode")
+
+
+def attribute(path):
+    try:
+        return os.getxattr(path, "user.random-seed-creditable")
+    except OSError as error:
+        return os.strerror(error.errno)
+
+
+@test("egd-push --to file:,seed=yes: a seed that systemd credits, made of as many bytes as that takes")
+def seed(run):
+    server, remote = serve(run), EgdServer("tcp:127.0.0.1:0")
+    path = run.path("random-seed")
+    try:
+        os.setxattr(run.folder, "user.test", b"1")
+    except OSError as error:
+        raise Skip(f"no attributes of users below {run.folder}") from error
+    run.run("egd-push", "--from", server.address, "--once", "--to", f"file:{path},seed=yes", "--bytes", "512")
+    check_equal(attribute(path), b"1", "the attribute")
+    check_equal((stat.S_IMODE(os.stat(path).st_mode), os.path.getsize(path)), (0o600, 512), "mode and size")
+    check_equal(len(server.served()), 1024, "bytes fetched, of 4 bits each")
+    # As protocol and manual have it: each 64 bytes are the hash of their place and of the 128 bytes there.
+    parts = [hashlib.blake2b((64 * i).to_bytes(2, "big") + server.served()[128 * i:128 * (i + 1)]).digest()
+             for i in range(8)]
+    check_equal(run.read("random-seed"), b"".join(parts), "the seed")
+    # When only what came in clear is there, the seed has no mark, and that is said.
+    server.close()
+    output = run.run("egd-push", "--from", server.address, "--from", remote.address, "--once", "--to",
+                     f"file:{path},seed=yes", expect=1)
+    check_contains(output, "not marked as creditable", "what it says")
+    check(attribute(path) != b"1", "a seed of bytes in clear is marked")
+    check_equal(len(run.read("random-seed")), 64, "bytes of the new seed")
+
+
+@test("egd-push --to file:,seed=yes: a file system without attributes is an error before anything is fetched")
+def seed_without_attributes(run):
+    server = serve(run)
+    unshare = need("unshare")
+    if os.geteuid() != 0 or subprocess.run([unshare, "-m", "true"], capture_output=True, check=False).returncode:
+        raise Skip("mount namespaces are not to be had here")
+    os.mkdir(run.path("plain"))
+    output = run.run("egd-push", "-m", "/bin/sh", "-c", f'mount -t ramfs none {run.path("plain")} && exec "$0" "$@"',
+                     program("egd-push"), "--from", server.address, "--once", "--to",
+                     f"file:{run.path('plain')}/random-seed,seed=yes", path=unshare, expect=1)
+    check_contains(output, "keeps no attributes of users", "what it says")
+    check_equal(server.requests(), 0, "requests")
 
 
 @test("egd-push: a server that restarts, dies in the middle, sends garbage or nothing is got over, with one line each")
@@ -240,8 +287,10 @@ def statuses(run):
             (1, "cannot write to the folder /nonexistent", ["--from", server.address, "--to", "file:/nonexistent/x"]),
             (2, "--from", []),
             (2, "did you mean --interval", ["--from", dead, "--intervall", "3"]),
-            (2, "this build does not have sealed", ["--from", "sealed:host:8889,key=x"]),
-            (2, "this build does not have sealed", ["--from", dead, "--identity", "/x"]),
+            (1, "cannot read|/nonexistent", ["--from", dead, "--identity", "/nonexistent", "--once"]),
+            (2, "key is .*ekeydctl pubkey", ["--from", "sealed:host:8889,key=x"]),
+            (2, "--identity", ["--from", f"sealed:host:8889,key={'A' * 43}="]),
+            (2, "there are 0 sealed upstreams", ["--from", dead, "--quorum", "2"]),
             (2, "1 to 4096", ["--from", dead, "--bytes", "5000"]),
             (2, r"push\.conf:2: .*did you mean interval", ["--config", config])):
         output = run.run("egd-push", *arguments, expect=status)

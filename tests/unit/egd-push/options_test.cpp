@@ -41,6 +41,10 @@ struct File {
     std::string path;
 };
 
+// Of RFC 7748, section 6.1: Alice's and Bob's public keys.
+constexpr const char* key_a = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
+constexpr const char* key_b = "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=";
+
 } // namespace
 
 TEST_CASE("options: the defaults") {
@@ -77,6 +81,24 @@ TEST_CASE("options: auto credits what comes from this machine or its host in par
     }
 }
 
+TEST_CASE("options: sealed upstreams need this host's key; a quorum needs as many of different keys") {
+    const std::string a = std::string("sealed:[::1]:8889,key=") + key_a;
+    const std::string a2 = std::string("sealed:other:8889,key=") + key_a;
+    const std::string b = std::string("sealed:host:8889,key=") + key_b;
+    CHECK(contains(bad({"--from", a.c_str()}), "--identity FILE"));
+    const PushOptions o = good({"--from", a.c_str(), "--from", b.c_str(), "--from", "tcp:h:1", "--identity",
+                                "/etc/ekeyd/identity.key", "--quorum", "2"});
+    CHECK(o.identity == "/etc/ekeyd/identity.key");
+    CHECK(o.quorum == 2);
+    CHECK(o.credit_for(o.from[0]) == 4);
+    CHECK(good({"--from", "unix:/a"}).quorum == 0);
+    CHECK(contains(bad({"--from", a.c_str(), "--from", a2.c_str(), "--from", "unix:/a", "--identity", "/x",
+                        "--quorum", "2"}),
+                   "there are 1 sealed"));
+    CHECK(contains(bad({"--from", "unix:/a", "--quorum", "1"}), "there are 0 sealed"));
+    CHECK(contains(bad({"--from", "unix:/a", "--quorum", "0"}), "from 1"));
+}
+
 TEST_CASE("options: a number as credit goes for every upstream") {
     PushOptions o = good({"--from", "unix:/a", "--from", "tcp:h:1", "--credit", "auto"});
     CHECK(o.credit_for(o.from[0]) == 4);
@@ -101,7 +123,10 @@ TEST_CASE("options: what is wrong is named, with what would be right") {
     CHECK(contains(bad({"--from", "tcp:::1:80"}), "brackets"));
     CHECK(contains(bad({"--from", "tpc:host:1"}), "did you mean tcp?"));
     CHECK(contains(bad({"--from", "tcp:host:1,key=x"}), "no parameter"));
-    CHECK(contains(bad({"--from", "sealed:h:1,key=x"}), "this build does not have"));
+    CHECK(contains(bad({"--from", "sealed:h:1"}), "key=PUBLIC_KEY"));
+    CHECK(contains(bad({"--from", "sealed:h:1,key=x"}), "44 characters"));
+    CHECK(contains(bad({"--from", "sealed:h:1,kye=x"}), "did you mean key?"));
+    CHECK(contains(bad({"--from", (std::string("sealed:h,key=") + key_a).c_str()}), "no port"));
     CHECK(contains(bad({"--from", "vsock:2"}), "no port"));
     CHECK(contains(bad({"--from", "vsock:hosts:1"}), "any, local or host"));
     CHECK(contains(bad({"--from", "vsock:any:1"}), "any is for listening"));
@@ -109,7 +134,6 @@ TEST_CASE("options: what is wrong is named, with what would be right") {
     CHECK(contains(bad({"--from", "char:virtio-ports/x"}), "absolute path of a device"));
     CHECK(contains(bad({"--from", "char:/dev/virtio-ports/x,baud=9600"}), "no parameter"));
     CHECK(contains(bad({"--from", "chra:/dev/virtio-ports/x"}), "did you mean char?"));
-    CHECK(contains(bad({"--from", "unix:/a", "--identity", "/x"}), "this build does not have"));
     CHECK(contains(bad({"--from", "unix:/a", "--from", "unix:/a"}), "twice"));
     CHECK(contains(bad({"--from", "unix:/a", "--bytes", "1", "--bytes", "2"}), "twice"));
     CHECK(contains(bad({"--from", "unix:/a", "--bytes", "0"}), "1 to 4096"));
@@ -194,8 +218,9 @@ TEST_CASE("options: --help and --version come before all mistakes; the help name
     CHECK(read({"--from", "nonsense", "--help"})->action == PushRequest::Action::help);
     CHECK(read({"-h"})->action == PushRequest::Action::help);
     CHECK(read({"--version"})->action == PushRequest::Action::version);
-    for (const char* name : {"--from", "--to", "--bytes", "--interval", "--once", "--credit", "--timeout",
-                             "--identity", "--config", "--foreground", "--verbose", "--version"}) {
+    for (const char* name :
+         {"--from", "--to", "--bytes", "--interval", "--once", "--credit", "--timeout", "--identity",
+          "--quorum", "--config", "--foreground", "--verbose", "--version"}) {
         CHECK(contains(push_help(), name));
     }
 }

@@ -7,7 +7,7 @@ using namespace std::chrono_literals;
 
 namespace {
 constexpr Time start{};
-constexpr Quorum::ServerKey a{1}, b{2}, c{3};
+constexpr sealed::PublicKey a{1}, b{2}, c{3};
 } // namespace
 
 TEST_CASE("quorum: without one, everything has its own credit") {

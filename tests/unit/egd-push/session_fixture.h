@@ -51,7 +51,7 @@ struct SessionFixture : SessionOwner {
     void from(const std::string& name) { from_address("unix:" + path(name)); }
     void from_address(const std::string& text) { options.from.push_back(*config::parse_address(text)); }
     void start() {
-        session = std::make_unique<Session>(loop, options, destination, *this);
+        session = std::make_unique<Session>(loop, options, destination, *this, self);
         session->start();
     }
     bool until(std::function<bool()> what, Duration deadline = 30s) {
@@ -71,6 +71,7 @@ struct SessionFixture : SessionOwner {
     PushOptions options;
     FakeDestination destination;
     std::unique_ptr<Session> session;
+    const sealed::KeyPair* self = nullptr;
     int first_pushes = 0;
     std::optional<bool> finished;
 };
