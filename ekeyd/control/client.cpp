@@ -35,6 +35,10 @@ void Client::begin(Place place) {
 
 void Client::on_ready(int events) {
     server_.touch(*this);
+    if ((events & IoWatcher::unwatchable) != 0) {
+        server_.remove(*this);
+        return;
+    }
     if ((events & IoWatcher::readable) != 0 && dialogue_.wants_input() && !receive()) {
         server_.remove(*this);
         return;

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <sys/socket.h>
 
@@ -79,9 +80,9 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(Loop& loop, Subject& 
 }
 
 ControlServer::ControlServer(Loop& loop, Subject& subject)
-    : loop_(loop), subject_(subject), acceptable_(loop), pause_(loop) {
+    : loop_(loop), subject_(subject), acceptable_(loop), pause_timer_(loop) {
     acceptable_.bind<&ControlServer::on_acceptable>(this);
-    pause_.bind<&ControlServer::resume>(this);
+    pause_timer_.bind<&ControlServer::resume>(this);
 }
 
 ControlServer::~ControlServer() = default;
@@ -90,20 +91,31 @@ void ControlServer::resume() {
     acceptable_.watch(listening_fd(), IoWatcher::readable);
 }
 
-void ControlServer::on_acceptable(int) {
+void ControlServer::on_acceptable(int events) {
+    if ((events & IoWatcher::unwatchable) != 0) {
+        pause(ENOSPC); // epoll_ctl(2)
+        return;
+    }
     for (int count = 0; count < backlog; ++count) {
         Fd connection(accept4(listening_fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (connection) {
+            said_paused_ = false;
             adopt(std::move(connection));
         } else if (errno == EAGAIN) {
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            log::warning("control clients cannot be accepted for now",
-                         {{"address", address_}, {"reason", std::strerror(errno)}});
-            acceptable_.stop();
-            pause_.start(accept_pause);
+            pause(errno);
             return;
         }
+    }
+}
+
+void ControlServer::pause(int error) {
+    acceptable_.stop();
+    pause_timer_.start(accept_pause);
+    if (!std::exchange(said_paused_, true)) {
+        log::warning("control clients cannot be accepted for now",
+                     {{"address", address_}, {"reason", std::strerror(error)}});
     }
 }
 

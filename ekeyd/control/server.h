@@ -40,6 +40,7 @@ class ControlServer {
   private:
     friend class Client;
     void on_acceptable(int events);
+    void pause(int error); // nobody is accepted for a while
     void resume();
     void remove(Client& client);
     void touch(Client& client); // it did something
@@ -51,7 +52,8 @@ class ControlServer {
     std::optional<UnixListener> unix_;
     Fd tcp_;
     IoWatcher acceptable_;
-    Timer pause_;
+    Timer pause_timer_;
+    bool said_paused_ = false;                   // since one was accepted
     std::list<std::unique_ptr<Client>> clients_; // the one idle for longest first
 };
 

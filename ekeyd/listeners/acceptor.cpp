@@ -45,7 +45,11 @@ Acceptor::Acceptor(Loop& loop, AcceptOwner& owner, const std::vector<int>& socke
     }
 }
 
-void Acceptor::Socket::on_ready(int) {
+void Acceptor::Socket::on_ready(int events) {
+    if ((events & IoWatcher::unwatchable) != 0) {
+        acceptor.pause(ENOSPC); // epoll_ctl(2)
+        return;
+    }
     for (int i = 0; i < batch; ++i) {
         Fd client(accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (client) {

@@ -12,6 +12,13 @@
 
 namespace ekey {
 
+namespace {
+// The next try may go well: nothing is wrong with this client. (Memory is short for others, too.)
+bool passes(int error) {
+    return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
+}
+} // namespace
+
 Client::Client(ClientTable& table, Loop& loop, Fd socket, std::uint32_t index)
     : table_(table), socket_(std::move(socket)), watcher_(loop), index_(index) {
     watcher_.bind<&Client::on_ready>(this);
@@ -40,7 +47,11 @@ bool Client::vanished() const {
     return poll(&about, 1, 0) > 0 && (about.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
-void Client::on_ready(int) {
+void Client::on_ready(int events) {
+    if ((events & IoWatcher::unwatchable) != 0) {
+        table_.unwatchable();
+        enter(State::lost);
+    }
     switch (state_) {
     case State::reading: receive(); break;
     case State::waiting: receive_ahead(); break;
@@ -66,7 +77,7 @@ void Client::receive() {
     const ssize_t got = recv(socket_.get(), in, sizeof in, 0);
     if (got > 0) {
         work({in, static_cast<std::size_t>(got)});
-    } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+    } else if (got == 0 || !passes(errno)) {
         enter(State::lost);
     }
 }
@@ -81,7 +92,7 @@ void Client::receive_ahead() {
         if (vanished()) {
             enter(State::lost);
         }
-    } else if (errno != EAGAIN && errno != EINTR) {
+    } else if (!passes(errno)) {
         enter(State::lost);
     }
 }
@@ -90,7 +101,7 @@ void Client::send_unsent() {
     const ByteView rest = table_.unsent().held(unsent_);
     const ssize_t sent = send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
     if (sent < 0) {
-        if (errno != EAGAIN && errno != EINTR) {
+        if (!passes(errno)) {
             enter(State::lost);
         }
         return;
@@ -191,7 +202,7 @@ bool Client::flush() {
     const ByteSpan all = batch.memory.span().first(batch.size);
     batch.size = 0;
     ssize_t sent = send(socket_.get(), all.data(), all.size(), MSG_NOSIGNAL);
-    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
+    if (sent < 0 && passes(errno)) {
         sent = 0;
     }
     if (sent < 0) {

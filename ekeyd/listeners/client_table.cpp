@@ -115,6 +115,14 @@ void ClientTable::garbage() {
     }
 }
 
+void ClientTable::unwatchable() {
+    if (const auto times = said_unwatchable_.count(Loop::now())) {
+        log::warning("clients closed: the kernel watches no more sockets for this user: raise "
+                     "fs.epoll.max_user_watches",
+                     {{"listener", address_}, {"times", times}});
+    }
+}
+
 void ClientTable::no_slot() {
     if (const auto times = said_no_slot_.count(Loop::now())) {
         log::warning("clients closed: they do not read their answers, and too many others do not either",

@@ -34,6 +34,7 @@ class ClientTable {
     void close_later(Client& client); // the same, once the loop is back: for a client whose turn it is
     void watch_over_unwatched();      // asks from time to time whether one of them has vanished
     void garbage();                   // one broke the protocol
+    void unwatchable();               // the kernel watches no more sockets
     void no_slot();                   // one did not read, and too many others do not either
 
     // Answers on their way to one send(): in use by one client at a time, empty in between.
@@ -68,7 +69,7 @@ class ClientTable {
     std::vector<std::unique_ptr<Block>> blocks_;
     std::vector<std::uint32_t> free_, lost_;
     Timer lost_timer_, unwatched_timer_, ready_timer_;
-    Throttle said_garbage_, said_full_, said_no_slot_;
+    Throttle said_garbage_, said_full_, said_no_slot_, said_unwatchable_;
 };
 
 } // namespace ekey

@@ -66,11 +66,14 @@ class IoWatcher : public WatcherBase<ev_io> {
   public:
     static constexpr int readable = EV_READ;
     static constexpr int writable = EV_WRITE;
+    // The kernel watches no more descriptors for us (epoll_ctl(2): ENOSPC, ENOMEM), and the watcher has stopped.
+    // Comes with readable and writable; who watches again at once spins.
+    static constexpr int unwatchable = EV_ERROR;
 
     using WatcherBase::WatcherBase;
     ~IoWatcher() { stop(); }
 
-    // Method: void (T::*)(int events), events a mask of readable and writable. libev reports an error or a
+    // Method: void (T::*)(int events), events a mask of the above. libev reports an error or a
     // hang-up as both; the following read or write tells which.
     template <auto Method, class T>
     void bind(T* target) {

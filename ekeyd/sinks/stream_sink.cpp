@@ -60,8 +60,12 @@ void StreamSink::go_on() {
     }
 }
 
-void StreamSink::on_room(int) {
+void StreamSink::on_room(int events) {
     room_.stop();
+    if ((events & IoWatcher::unwatchable) != 0) {
+        failed("the kernel watches no more descriptors");
+        return;
+    }
     pollfd now{fd_.get(), POLLOUT, 0};
     if (poll(&now, 1, 0) == 1 && (now.revents & POLLERR) != 0) {
         failed(no_reader); // before a block is taken for nobody

@@ -46,6 +46,10 @@ void TtyLink::pause(bool on) {
 }
 
 void TtyLink::on_ready(int events) {
+    if ((events & IoWatcher::unwatchable) != 0) {
+        owner_.on_lost("the kernel watches no more descriptors");
+        return;
+    }
     if ((events & IoWatcher::readable) != 0 && !paused_) {
         // 32 frames: at 86 frames a second a third of a second, so a read is one frame as a rule. What comes
         // is sealed by the dongle; it needs no locked memory.

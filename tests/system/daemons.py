@@ -31,10 +31,16 @@ class Softkey:
 
     def fault_began(self, kind):
         """Waits until a fault begins, and returns where: the number of plaintext bytes before it."""
-        return int(self.program.wait_output(rf"fault {kind}\S* begins .*plaintext byte (\d+)").group(1))
+        return self._fault(kind, "begins")
 
     def fault_ended(self, kind):
-        return int(self.program.wait_output(rf"fault {kind}\S* ends .*plaintext byte (\d+)").group(1))
+        return self._fault(kind, "ends")
+
+    def _fault(self, kind, what):
+        """Also notes the time of it, in `fault_time`."""
+        match = self.program.wait_output(rf"fault {kind}\S* {what} .*plaintext byte (\d+)")
+        self.fault_time = self.program.when(match)
+        return int(match.group(1))
 
 
 def answers(address):

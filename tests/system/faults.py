@@ -4,44 +4,16 @@
 One client reads all that is served. What it got is compared with what softkey sealed: each output must be the hash of
 tested noise (provenance.py), and none of that noise may lie in the faulty part.
 """
-import threading
+import re
 
-from clients import Egd
 from daemons import Ekeyd, Softkey
-from harness import Failure, check, check_contains, check_equal, main, test, wait_until
+from fault_rig import MIN_ENTROPY, Bystanders, Reader, record
+from harness import check, check_contains, check_equal, main, test, wait_until
 from provenance import BLOCK, OUTPUT, PACKET, bytes_from, explain, measure
-
-MIN_ENTROPY = 7  # bits a byte; what an Entropy Key is credited with by default, said here to be independent of that
-
-
-class Reader:
-    """Reads all that is served, from the first byte on, in the background."""
-
-    def __init__(self, address):
-        self.got = bytearray()
-        self._client = Egd(address)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self):
-        try:
-            while not self._stop.is_set():
-                self._client.ask(OUTPUT)
-                self.got += self._client.receive(OUTPUT, 60)
-        except (Failure, OSError):
-            pass
-
-    def stop(self):
-        self._stop.set()
-        self._client.socket.shutdown(2)
-        self._thread.join(5)
-        self._client.close()
-        return bytes(self.got)
 
 
 class Case:
-    """ekeyd on a softkey that does wrong, with one reader."""
+    """ekeyd on a softkey that does wrong, with one reader and bystanders."""
 
     def __init__(self, run, *faults, settings=(), rate=1000, transport="pty"):
         arguments = [part for fault in faults for part in ("--fault", fault)]
@@ -49,6 +21,7 @@ class Case:
         self.daemon = Ekeyd(run, f"source = {self.key.source},min-entropy={MIN_ENTROPY}", *settings,
                             keyring=self.key.keyring)
         self.reader = Reader(self.daemon.egd)
+        self.bystanders = Bystanders(self.daemon)
 
     def wait_served(self, size):
         wait_until(lambda: len(self.reader.got) >= size, f"{size} bytes served; {len(self.reader.got)} were")
@@ -58,21 +31,29 @@ class Case:
 
     def finish(self):
         """The pieces of the plaintext that served bytes were made of."""
+        self.bystanders.ask_all()
         served = self.reader.stop()
-        used = explain(served, self.key.plaintext(), MIN_ENTROPY)
+        self.ends = []
+        used = explain(served, self.key.plaintext(), MIN_ENTROPY, ends=self.ends)
         check(used, "nothing was served at all: the test shows nothing")
         return served, used
 
+    def row(self, fault, says, used=(), begin=0, end=0, recovers_from=None, lasted=0):
+        """A row of the table. No noise of begin..end may have been used. Time to recover is from the end of the fault,
+        at `recovers_from` in the noise and `lasted` seconds after what softkey said last of it, to the first output that holds noise from behind it."""
+        recovery = "as long as it lasts"
+        if recovers_from is not None:
+            first = next(i for i, e in enumerate(self.ends) if e > recovers_from)
+            recovery = max(0, self.reader.times[first] - self.key.fault_time - lasted)
+        bad = bytes_from(used, begin, end)
+        print(f"{fault}: {len(used)} pieces of noise served, {bad} bytes of the faulty {end - begin}")
+        lost = self.bystanders.lost + (["reader"] if self.reader.lost else [])
+        record(fault, bad, len(lost), says, recovery)
+        check_equal(lost, [], "clients that lost their connection")
+
 
 def matches(key, pattern):
-    import re
     return key and re.search(pattern, key["Status"])
-
-
-def report(name, used, begin, end):
-    bad = bytes_from(used, begin, end)
-    print(f"{name}: {len(used)} pieces of noise served, {bad} bytes of the faulty {end - begin}")
-    check_equal(bad, 0, f"bytes of the faulty part that went into what was served ({name})")
 
 
 def noise_that_fails(run, fault, health, log):
@@ -82,11 +63,12 @@ def noise_that_fails(run, fault, health, log):
     check_equal(begin, 400 * PACKET, "where the fault begins")
     case.wait_status(r"Health test failed")
     case.daemon.program.wait_output(log)
-    check_contains(case.daemon.health(), health, "health")
+    failure = re.search(r"\bFailure=(.*)", check_contains(case.daemon.health(), health, "health")).group(1)
     check_equal(case.daemon.key()["OK"], "NO", "the OK column of the key")
     wait_until(lambda: len(case.key.plaintext()) > begin + 20 * BLOCK, "much more of the faulty noise")
     served, used = case.finish()
-    report(fault, used, begin, len(case.key.plaintext()))
+    case.row(f"dongle: {fault}", f"Health test failed, {failure}", used, begin,
+             len(case.key.plaintext()))
     check(len(served) >= begin // measure(MIN_ENTROPY) * OUTPUT // 2, "the good part before was not served")
 
 
@@ -133,7 +115,7 @@ def stuck_spell(run):
     case.wait_status(r"Running OK")  # by itself, after the pause that a failed test costs
     case.wait_served(len(case.reader.got) + 10 * OUTPUT)
     served, used = case.finish()
-    report("stuck for 200 packets", used, begin, end)
+    case.row("dongle: stuck for 200 packets, then good again", "Health test failed, repetition", used, begin, end, end)
     check(max(e for _, e in used) > end, "nothing of the good noise after it was served")
     check_contains(case.daemon.health(), r"LastFailure=repetition", "health after recovery")
 
@@ -151,7 +133,7 @@ def frame_that_is_lost(run, fault, statistic, at_least=1):
     check(all(before[1] == after[0] for before, after in zip(used, used[1:])), "more than the faulty frame was lost")
     print(f"{fault}: {len(served)} bytes served, all explained without the faulty frame; {statistic}={numbers[statistic]}")
     check(max(e for _, e in used) > 300 * PACKET + BLOCK, "the noise after the fault was not served")
-    return case
+    case.row(f"dongle: {fault}", f"{statistic}={numbers[statistic]}", recovers_from=300 * PACKET)
 
 
 @test("promise 1: a frame with a wrong MAC is refused and counted, the noise around it is served on")
@@ -198,8 +180,8 @@ def device_that_stops(run, fault, kind, status, health, log, badness=None):
     served, used = case.finish()
     check_equal(begin, 300 * PACKET, "where the fault begins")
     # The block that was being filled had not passed: nothing of it may have gone out.
-    report(fault, used, begin // BLOCK * BLOCK, max(begin, len(case.key.plaintext())))
-    return case
+    case.row(f"dongle: {kind}", "Key has self-stopped, device", used, begin // BLOCK * BLOCK,
+             max(begin, len(case.key.plaintext())))
 
 
 @test("promise 1: the device's generators fail: 1.1.5's words, nothing in flight is served")
@@ -224,7 +206,7 @@ def silent(run):
     case.wait_status(r"Running OK")
     case.wait_served(len(case.reader.got) + 5 * OUTPUT)
     served, used = case.finish()
-    report("silent: the block that was in flight", used, begin // BLOCK * BLOCK, begin)
+    case.row("dongle: silent for four seconds", "Silent", used, begin // BLOCK * BLOCK, begin, begin, lasted=4)
     check(max(e for _, e in used) > begin + BLOCK, "nothing was served after it spoke again")
 
 
@@ -236,7 +218,8 @@ def pulled_out(run, transport):
     case.wait_status(r"Running OK")
     case.wait_served(len(case.reader.got) + 5 * OUTPUT)
     _, used = case.finish()
-    report("unplugged: the block that was in flight", used, begin // BLOCK * BLOCK, begin)
+    case.row(f"dongle: pulled out and back ({transport})", "Key closed. (Vanished?)", used, begin // BLOCK * BLOCK, begin,
+             begin, lasted=2)
     check(max(e for _, e in used) > begin + BLOCK, "nothing was served after it came back")
 
 
@@ -257,6 +240,7 @@ def no_answer(run):
     case.key.fault_began("no-answer")
     case.wait_served((4096 * PACKET + 4 * BLOCK) // measure(MIN_ENTROPY) * OUTPUT)
     case.finish()
+    case.row("dongle: two requests for a session key unanswered", "Unknown, then No answer", recovers_from=4096 * PACKET)
 
 
 @test("promise 1: a session lasts over re-keys: every byte served is explained, none is lost at the seam")

@@ -54,6 +54,7 @@ def check_equal(got, expected, what):
 def check_contains(text, pattern, what):
     if not re.search(pattern, text):
         raise Failure(f"{what}: nothing matches {pattern!r} in:\n{text}")
+    return text
 
 
 def wait_until(condition, what, seconds=DEADLINE, interval=0.02):
@@ -127,6 +128,7 @@ class Program:
         self.name = name
         self.arguments = [str(a) for a in arguments]
         self._output = bytearray()
+        self._arrivals = []  # how much there was, and when
         self._changed = threading.Condition()
         self._process = subprocess.Popen(self.arguments, stdin=stdin, stdout=subprocess.PIPE,
                                          stderr=subprocess.STDOUT, env=env, cwd=folder, preexec_fn=preexec)
@@ -137,6 +139,7 @@ class Program:
         while chunk := os.read(self._process.stdout.fileno(), 65536):
             with self._changed:
                 self._output += chunk
+                self._arrivals.append((len(self._output), time.monotonic()))
                 self._changed.notify_all()
         with self._changed:
             self._changed.notify_all()
@@ -168,6 +171,12 @@ class Program:
                 if left <= 0 or not self._pump.is_alive():
                     raise Failure(f"{self.name}: its output never matched {pattern!r}")
                 self._changed.wait(min(left, 0.5))
+
+    def when(self, match):
+        """The time at which a match of wait_output() was complete."""
+        with self._changed:
+            end = len(self._output.decode(errors="replace")[:match.end()].encode())
+            return next(at for size, at in self._arrivals if size >= end)
 
     def wait(self, seconds=DEADLINE):
         """Waits for its end, and returns the exit status (negative: the signal)."""
@@ -208,6 +217,13 @@ class Program:
                 if key == field:
                     return value.split()[0]
         raise Failure(f"/proc/{self.pid}/status has no {field}")
+
+
+def cpu_seconds(pid):
+    """What a process has used of a processor until now."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Run:

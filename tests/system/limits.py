@@ -7,7 +7,7 @@ import struct
 
 from clients import Egd, free_port
 from daemons import Ekeyd, Softkey
-from harness import check, check_equal, main, test, wait_until
+from harness import check, check_equal, cpu_seconds, main, test, wait_until
 
 
 def limit(what, value):
@@ -31,12 +31,6 @@ def descriptors(run):
     with daemon.client() as later:
         check_equal(len(later.read(64)), 64, "bytes for a later client")
     first.close()
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @test("promise 8: a file sink that can grow no more: the daemon says so, and serves on")

@@ -87,10 +87,11 @@ def unmasked(output, generator):
     return bytes(a ^ b for a, b in zip(output, generator.generate(OUTPUT)))
 
 
-def explain(served, stream, min_entropy, others=()):
+def explain(served, stream, min_entropy, others=(), ends=None):
     """Finds the origin of every whole output in `served`, which one client has read without a gap from the first
     byte on, in `stream`, the noise in the order in which it was decrypted. `others` are what other takers have got
-    meanwhile, each without a gap. Returns the pieces of the stream that were used, those that became seeds too, as
+    meanwhile, each without a gap. To `ends` is added, for each output in `served`, where in the stream the last of its
+    noise is. Returns the pieces of the stream that were used, those that became seeds too, as
     (begin, end), in order. Fails for an output that the rules cannot have made.
     """
     noise = Noise(stream, min_entropy)
@@ -136,6 +137,8 @@ def explain(served, stream, min_entropy, others=()):
         for candidate in candidates:
             used += candidate[0]
             where = after(candidate)
+        if taker == 0 and ends is not None:
+            ends.append(where[0])
     return used
 
 

@@ -9,12 +9,13 @@ import fcntl
 import os
 import signal
 import socket
+import time
 
-from clients import ControlError
+from clients import Connection, ControlError, Egd, connect
 from daemons import Softkey
 from fault_rig import Rig
-from harness import check, check_contains, main, test, wait_until
-from system_faults import DEVICE, FILE, HALF, SOCKET, SystemFaults
+from harness import check, check_contains, cpu_seconds, main, test, wait_until
+from system_faults import FILE, HALF, SystemFaults
 
 
 def size_of(path):
@@ -161,6 +162,124 @@ def refusals(run):
             control.command(asked[what])
     other.program.stop()
     rig.finish()
+
+
+@test("promise 8: connections that cannot be taken: who is connected is served on, and later ones when it is over")
+def refused_connections(run):
+    faults = SystemFaults(run)
+    rig = Rig(run, faults=faults)
+
+    def answered():
+        with rig.daemon.client() as client, rig.daemon.controller() as control:
+            client.level()
+            return control.keys()
+
+    for error, words, says in (
+            (errno.ECONNABORTED, "connections break before they are accepted (ECONNABORTED)", "nothing"),
+            (errno.EMFILE, "no descriptors left to the daemon (EMFILE)", "no new clients for a second: ..."),
+            (errno.ENFILE, "no descriptors left to the system (ENFILE)", "no new clients for a second: ..."),
+            (errno.ENOMEM, "no memory for a connection (ENOMEM)", "no new clients for a second: ...")):
+        with rig.row(words, says) as row:
+            faults.set("accept4", error)
+            with Egd(rig.daemon.egd), Egd(rig.tcp), contextlib.closing(connect(rig.daemon.control)):
+                faults.wait_done("accept4", 3)
+                rig.reader.wait_more(10 * 64)
+                rig.bystanders.ask_all()
+                spent = cpu_seconds(rig.daemon.program.pid)
+                if error != errno.ECONNABORTED:  # such a connection is gone, and cannot come again and again
+                    time.sleep(0.5)  # a span of measuring, not a wait for something
+                    check(cpu_seconds(rig.daemon.program.pid) - spent < 0.3, f"{words}: it spins")
+                faults.clear("accept4")
+                row.over(answered)
+    with rig.row("no more sockets can be watched (fs.epoll.max_user_watches)", "clients closed: ...") as row:
+        faults.set("epoll_ctl", errno.ENOSPC)
+        for address in (rig.daemon.egd, rig.tcp, rig.daemon.control):
+            with Connection(address) as late:
+                check(late.closed_within(30), f"{address}: a client that nobody watches is left hanging")
+        rig.reader.wait_more(10 * 64)
+        rig.bystanders.ask_all()
+        faults.clear("epoll_ctl")
+        row.over(answered)
+    with rig.row("no memory for what is sent (ENOBUFS)", "nothing") as row:
+        faults.set("send", errno.ENOBUFS, every=2)
+        rig.reader.wait_more(10 * 64)
+        rig.bystanders.ask_all()
+        faults.clear("send")
+        row.over(answered)
+    rig.finish()
+
+
+@test("promise 8: a disk that is full: the sink says so and writes again when there is room; no byte is lost or twice")
+def full_disk(run):
+    faults = SystemFaults(run)
+    rig = Rig(run, f"sink = file:{run.path('out')}", faults=faults)
+    for error, words in ((errno.ENOSPC, "the disk of a file sink is full (ENOSPC)"),
+                         (errno.EIO, "the disk of a file sink fails (EIO)")):
+        with rig.row(words, says=f"ListSinks: {os.strerror(error)}") as row:
+            faults.set("write", error, kinds=FILE)
+            faults.wait_done("write", 1)
+            wait_until(lambda error=error: os.strerror(error) in sinks(rig), "the sink's state tells what is wrong")
+            rig.reader.wait_more(10 * 64)
+            was = size_of(run.path("out"))
+            faults.clear("write")
+            row.over(lambda was=was: size_of(run.path("out")) >= was + 64)
+            wait_until(lambda: "state=ok" in sinks(rig), "the sink's state is ok again")
+    rig.finish("out")
+
+
+@test("promise 8: a stopped dongle is found silent; a daemon that was stopped itself goes on")
+def stopped(run):
+    rig = Rig(run, "silence = 1")
+    with rig.row("the dongle's process is stopped (SIGSTOP)", says="Silent") as row:
+        rig.key.program.signal(signal.SIGSTOP)
+        wait_until(lambda: rig.daemon.key()["Status"] == "Silent", "the key is found silent")
+        rig.bystanders.ask_all()
+        rig.key.program.signal(signal.SIGCONT)
+        row.over(lambda: rig.daemon.key()["Status"] == "Running OK")
+    with rig.row("the daemon is stopped for three seconds (SIGSTOP)", says="nothing") as row:
+        rig.daemon.program.signal(signal.SIGSTOP)
+        time.sleep(3)  # the fault
+        rig.daemon.program.signal(signal.SIGCONT)
+        row.over(lambda: rig.daemon.key()["Status"] == "Running OK")
+    rig.finish()
+
+
+@test("promise 5: clients that never read, and those that send garbage, cost themselves")
+def bad_clients(run):
+    rig = Rig(run)
+    with rig.row("a control client asks on and never reads", says="nothing; it waits") as row:
+        with Connection(rig.daemon.control) as bad:
+            fill(bad, b"Help\n" * 1000)
+            rig.reader.wait_more(10 * 64)
+            rig.bystanders.ask_all()
+            check(rig.daemon.memory() < 12288, f"{rig.daemon.memory()} kB resident")
+        row.over()
+    with rig.row("an EGD client asks on and never reads", says="nothing; it waits") as row:
+        with Connection(rig.tcp) as bad:
+            fill(bad, b"\x00" * 4096)
+            rig.reader.wait_more(10 * 64)
+            rig.bystanders.ask_all()
+        row.over()
+    with rig.row("EGD and control clients send garbage", says="clients closed: what they sent is no EGD") as row:
+        for address in (rig.daemon.egd, rig.tcp):
+            with Connection(address) as bad:
+                bad.send(b"\xff" * 300)
+                check(bad.closed_within(30), f"{address} keeps a client that sends garbage")
+        with Connection(rig.daemon.control) as bad:
+            bad.send(b"\x00\xff\n")
+            check_contains(bad.receive(40).decode(), "ERROR", "the answer to garbage")
+        row.over()
+    rig.daemon.program.wait_output("what they sent is no EGD")
+    rig.finish()
+
+
+def fill(bad, asked):
+    """Sends until the daemon takes no more."""
+    bad.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    bad.socket.settimeout(1)
+    with contextlib.suppress(socket.timeout):
+        for _ in range(4000):
+            bad.socket.send(asked)
 
 
 def error_of(control, command):
