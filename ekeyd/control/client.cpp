@@ -18,6 +18,11 @@ bool hung_up(int fd) {
     return ::poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR)) != 0;
 }
 
+// The next try may go well; memory is short for others, too.
+bool passes(int error) {
+    return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
+}
+
 } // namespace
 
 Client::Client(ControlServer& server, Fd socket)
@@ -62,7 +67,7 @@ bool Client::receive() {
         dialogue_.receive_end();
         return !(dialogue_.capturing() && hung_up(socket_.get()));
     }
-    return errno == EAGAIN || errno == EINTR;
+    return passes(errno);
 }
 
 bool Client::send() {
@@ -70,7 +75,7 @@ bool Client::send() {
         const std::string_view out = dialogue_.output();
         const ssize_t sent = ::send(socket_.get(), out.data(), out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0) {
-            return errno == EAGAIN || errno == EINTR;
+            return passes(errno);
         }
         dialogue_.consumed(static_cast<std::size_t>(sent));
     }

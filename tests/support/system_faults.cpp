@@ -39,6 +39,8 @@ enum Call {
     ioctl_,
     thread_,
     poll_,
+    bind_,
+    fork_,
     calls
 };
 
@@ -177,7 +179,8 @@ EXPORTED int open64(const char* path, int flags, ...) {
     va_start(arguments, flags);
     const auto mode = va_arg(arguments, mode_t);
     va_end(arguments);
-    return refused(open_, -1) ? -1 : next(path, flags, mode);
+    // Files to be written only: the configuration can be read also where nothing can be written.
+    return (flags & O_ACCMODE) != O_RDONLY && refused(open_, -1) ? -1 : next(path, flags, mode);
 }
 EXPORTED int ioctl(int fd, unsigned long request, ...) {
     static const auto next = real<int (*)(int, unsigned long, ...)>("ioctl");
@@ -192,6 +195,15 @@ EXPORTED int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
     using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
     static const auto next = real<Create>("pthread_create");
     return refused(thread_, -1) ? errno : next(thread, attributes, start, argument);
+}
+
+EXPORTED int bind(int fd, const sockaddr* address, socklen_t size) {
+    static const auto next = real<int (*)(int, const sockaddr*, socklen_t)>("bind");
+    return refused(bind_, fd) ? -1 : next(fd, address, size);
+}
+EXPORTED pid_t fork() {
+    static const auto next = real<pid_t (*)()>("fork");
+    return refused(fork_, -1) ? -1 : next();
 }
 
 // SYSTEM_FAULTS_LOG: a socket in the place of the system's log.

@@ -25,6 +25,14 @@ from provenance import OUTPUT, Unexplained, bytes_from, explain
 MIN_ENTROPY = 7  # bits a byte; what an Entropy Key is credited with by default, said here to be independent of that
 
 
+# So much that no noise is dropped for want of room when the reader has to wait for a processor.
+ROOM = "pool-size = 4194304"
+
+
+# Requests that the reader keeps in the pipe, so that it keeps up also where it seldom has a processor.
+AHEAD = 8
+
+
 class Reader:
     """Reads all that is served, from the first byte on, in the background."""
 
@@ -39,6 +47,8 @@ class Reader:
 
     def _read(self):
         try:
+            for _ in range(AHEAD - 1):
+                self._client.ask(OUTPUT)
             while not self._stop.is_set():
                 self._client.ask(OUTPUT)
                 self.got += self._client.receive(OUTPUT, 120)
@@ -46,8 +56,8 @@ class Reader:
         except (Failure, OSError):
             self.lost = not self._stop.is_set()
 
-    def wait_more(self, size=OUTPUT, seconds=40):
-        """Waits for so many bytes more."""
+    def wait_more(self, size=(AHEAD + 1) * OUTPUT, seconds=60):
+        """Waits for so many bytes more; as a rule, one output more than may be on its way already."""
         want = len(self.got) + size
         wait_until(lambda: len(self.got) >= want or self.lost, f"{want} bytes served; {len(self.got)} were", seconds)
         check(not self.lost, "the reader of all bytes has lost its connection")
@@ -114,7 +124,7 @@ class Rig:
         if faults:
             options.setdefault("env", faults.env())
         self.daemon = Ekeyd(run, f"source = {self.key.source},min-entropy={MIN_ENTROPY}", f"listen = {self.tcp}",
-                            *settings, keyring=self.key.keyring, name=name, **options)
+                            ROOM, *settings, keyring=self.key.keyring, name=name, **options)
         self.reader = Reader(self.daemon.egd)
         self.bystanders = Bystanders(self.daemon, self.tcp)
         self.reader.wait_more()
@@ -132,14 +142,15 @@ class Rig:
         self.rows.append(row)
         print(f"{fault}: recovered after {row.recovered * 1000:.0f} ms, lost {row.lost}")
 
-    def finish(self, *files):
-        """`files`: what file sinks have written meanwhile, from the daemon's start on."""
+    def finish(self, *files, unseen=0):
+        """`files`: what file sinks have written meanwhile, from the daemon's start on. `unseen`: as explain() has it."""
         check(self.daemon.program.running(), "the daemon has ended")
         served = self.reader.stop()
         self.bystanders.close()
         bad_from = None
         try:
-            explain(served, self.key.plaintext(), MIN_ENTROPY, [self.run.read(file) for file in files])
+            explain(served, self.key.plaintext(), MIN_ENTROPY, [self.run.read(file) for file in files],
+                    unseen=unseen)
         except Unexplained as error:
             bad_from = error.begin
         for row in self.rows:
@@ -166,4 +177,4 @@ def record(fault, bad, lost, says, recovery):
     check_equal(bad, 0, f"bad bytes served ({fault})")
 
 
-__all__ = ["MIN_ENTROPY", "Bystanders", "Reader", "Rig", "bytes_from", "record"]
+__all__ = ["MIN_ENTROPY", "ROOM", "Bystanders", "Reader", "Rig", "bytes_from", "record"]

@@ -7,7 +7,7 @@ tested noise (provenance.py), and none of that noise may lie in the faulty part.
 import re
 
 from daemons import Ekeyd, Softkey
-from fault_rig import MIN_ENTROPY, Bystanders, Reader, record
+from fault_rig import MIN_ENTROPY, ROOM, Bystanders, Reader, record
 from harness import check, check_contains, check_equal, main, test, wait_until
 from provenance import BLOCK, OUTPUT, PACKET, bytes_from, explain, measure
 
@@ -18,7 +18,7 @@ class Case:
     def __init__(self, run, *faults, settings=(), rate=1000, transport="pty"):
         arguments = [part for fault in faults for part in ("--fault", fault)]
         self.key = Softkey(run, *arguments, rate=rate, transport=transport)
-        self.daemon = Ekeyd(run, f"source = {self.key.source},min-entropy={MIN_ENTROPY}", *settings,
+        self.daemon = Ekeyd(run, f"source = {self.key.source},min-entropy={MIN_ENTROPY}", ROOM, *settings,
                             keyring=self.key.keyring)
         self.reader = Reader(self.daemon.egd)
         self.bystanders = Bystanders(self.daemon)

@@ -87,10 +87,10 @@ def unmasked(output, generator):
     return bytes(a ^ b for a, b in zip(output, generator.generate(OUTPUT)))
 
 
-def explain(served, stream, min_entropy, others=(), ends=None):
+def explain(served, stream, min_entropy, others=(), ends=None, unseen=0):
     """Finds the origin of every whole output in `served`, which one client has read without a gap from the first
     byte on, in `stream`, the noise in the order in which it was decrypted. `others` are what other takers have got
-    meanwhile, each without a gap. To `ends` is added, for each output in `served`, where in the stream the last of its
+    meanwhile, each without a gap; `unseen`, how many outputs at most went where they cannot be read. To `ends` is added, for each output in `served`, where in the stream the last of its
     noise is. Returns the pieces of the stream that were used, those that became seeds too, as
     (begin, end), in order. Fails for an output that the rules cannot have made.
     """
@@ -123,13 +123,28 @@ def explain(served, stream, min_entropy, others=(), ends=None):
 
     def next_output():
         """Who got it, and how it was made."""
-        for likely in (True, False):
-            for make in (masked, masked_after_reseed):
-                for taker, data in enumerate(takers):
-                    output = data[begins[taker]:begins[taker] + OUTPUT]
-                    if len(output) == OUTPUT and (made := make(output, likely)):
-                        return taker, made
-        raise Unexplained(begins[0])
+        nonlocal generator, where, unseen
+        found = search(True)
+        while not found and unseen > 0:
+            unseen -= 1
+            if generator is None:
+                seed = next(noise.candidates(*where))
+                generator, where = Generator().reseeded(noise.output(seed[0])), after(seed)
+            generator.generate(OUTPUT)
+            where = after(next(noise.candidates(*where)))
+            found = search(True)
+        found = found or search(False)
+        if not found:
+            raise Unexplained(begins[0])
+        return found
+
+    def search(likely):
+        for make in (masked, masked_after_reseed):
+            for taker, data in enumerate(takers):
+                output = data[begins[taker]:begins[taker] + OUTPUT]
+                if len(output) == OUTPUT and (made := make(output, likely)):
+                    return taker, made
+        return None
 
     while begins[0] + OUTPUT <= len(served):
         taker, (generator, candidates) = next_output()

@@ -4,18 +4,20 @@
 Each test is one daemon that lives through several faults; each fault is a row of the table that fault_table.py makes.
 """
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
+import resource
 import signal
 import socket
 import time
 
 from clients import Connection, ControlError, Egd, connect
 from daemons import Softkey
-from fault_rig import Rig
-from harness import check, check_contains, cpu_seconds, main, test, wait_until
-from system_faults import FILE, HALF, SystemFaults
+from fault_rig import Rig, record
+from harness import check, check_contains, check_equal, cpu_seconds, main, test, wait_until
+from system_faults import DEVICE, FILE, HALF, SystemFaults
 
 
 def size_of(path):
@@ -87,7 +89,7 @@ def unread_standard_error(run):
     rig = Rig(run, preexec=lambda: os.dup2(writing, 2))
     with rig.row("standard error is a pipe that nobody reads", says="lines of the log were lost lost=N") as row:
         chatter(rig, 400)
-        rig.reader.wait_more(10 * 64)
+        rig.reader.wait_more()
         text = os.read(reading, 65536)
         row.over()
     chatter(rig, 2)
@@ -107,7 +109,7 @@ def full_system_log(run):
     rig = Rig(run, env=faults.env(SYSTEM_FAULTS_LOG=run.path("log")), background=True)
     with rig.row("the system's log takes no more", says="lines of the log were lost lost=N") as row:
         chatter(rig, 2000)  # more than any queue of sockets holds
-        rig.reader.wait_more(10 * 64)
+        rig.reader.wait_more()
         first = log.recv(4096).decode()
         log.setblocking(False)
         with contextlib.suppress(BlockingIOError):
@@ -147,7 +149,7 @@ def refusals(run):
             for what, command in asked.items():
                 refused = error_of(control, command)
                 check_contains(refused, r"cannot lock \d+ bytes .*memlock", f"the answer to: {what}")
-            rig.reader.wait_more(10 * 64)
+            rig.reader.wait_more()
         row.over()
     with rig.row("no thread can be made (EAGAIN)", says="ERROR ... its reader cannot be started: ...") as row:
         with faults.on("pthread_create", errno.EAGAIN), rig.daemon.controller() as control:
@@ -155,7 +157,7 @@ def refusals(run):
             check_contains(refused, r"/dev/full: its reader cannot be started", "the answer")
             control.command('ResetEntropyKey("2")')
             check_contains(rig.daemon.key(2)["Status"], r"Closed", "the source that lost its thread")
-            rig.reader.wait_more(10 * 64)
+            rig.reader.wait_more()
         row.over(lambda: rig.daemon.key(2)["Status"] != "Closed")
     with rig.daemon.controller() as control:
         for what in ("add a listener", "read the keyring"):
@@ -183,7 +185,7 @@ def refused_connections(run):
             faults.set("accept4", error)
             with Egd(rig.daemon.egd), Egd(rig.tcp), contextlib.closing(connect(rig.daemon.control)):
                 faults.wait_done("accept4", 3)
-                rig.reader.wait_more(10 * 64)
+                rig.reader.wait_more()
                 rig.bystanders.ask_all()
                 spent = cpu_seconds(rig.daemon.program.pid)
                 if error != errno.ECONNABORTED:  # such a connection is gone, and cannot come again and again
@@ -196,13 +198,13 @@ def refused_connections(run):
         for address in (rig.daemon.egd, rig.tcp, rig.daemon.control):
             with Connection(address) as late:
                 check(late.closed_within(30), f"{address}: a client that nobody watches is left hanging")
-        rig.reader.wait_more(10 * 64)
+        rig.reader.wait_more()
         rig.bystanders.ask_all()
         faults.clear("epoll_ctl")
         row.over(answered)
     with rig.row("no memory for what is sent (ENOBUFS)", "nothing") as row:
         faults.set("send", errno.ENOBUFS, every=2)
-        rig.reader.wait_more(10 * 64)
+        rig.reader.wait_more()
         rig.bystanders.ask_all()
         faults.clear("send")
         row.over(answered)
@@ -219,12 +221,62 @@ def full_disk(run):
             faults.set("write", error, kinds=FILE)
             faults.wait_done("write", 1)
             wait_until(lambda error=error: os.strerror(error) in sinks(rig), "the sink's state tells what is wrong")
-            rig.reader.wait_more(10 * 64)
+            rig.reader.wait_more()
             was = size_of(run.path("out"))
             faults.clear("write")
             row.over(lambda was=was: size_of(run.path("out")) >= was + 64)
             wait_until(lambda: "state=ok" in sinks(rig), "the sink's state is ok again")
     rig.finish("out")
+
+
+@test("promise 8: a kernel that takes no entropy: said, tried again, and nobody else has less for it")
+def kernel_fails(run):
+    faults = SystemFaults(run)
+    rig = Rig(run, "sink = kernel,interval=1,bytes=64,credit=0", faults=faults)
+    with rig.row("/dev/random fails (EIO)", says="a push to the kernel failed") as row:
+        for call in ("write", "ioctl"):
+            faults.set(call, errno.EIO, kinds=DEVICE)
+        rig.daemon.program.wait_output(r"a push to the kernel failed reason=.*Input/output error")
+        rig.reader.wait_more()
+        for call in ("write", "ioctl"):
+            faults.clear(call)
+        row.over(lambda: "state=ok" in sinks(rig))
+    rig.finish(unseen=60)  # one a second
+
+
+@test("promise 8: a start that the system refuses: one sentence, exit status 1, nothing left behind")
+def start_refused(run):
+    key = Softkey(run)
+    faults = SystemFaults(run)
+    config = run.write("refused.conf", f"control = unix:{run.path('c.sock')}\nlisten = unix:{run.path('e.sock')}\n"
+                                       f"source = {key.source}\nkeyring = {key.keyring}\n"
+                                       f"pidfile = {run.path('pid')}\n")
+    cases = (
+        ("at the start: little memory may be locked (RLIMIT_MEMLOCK)", "cannot lock N bytes of memory ...",
+         r"cannot lock \d+ bytes .*memlock", None, little_locked_memory),
+        ("at the start: the pid file's file system is read-only (EROFS)", "the pid file cannot be written: ...",
+         r"refused\.conf:5: .*/pid: the pid file cannot be written: Read-only file system", ("open", errno.EROFS), None),
+        ("at the start: a socket's file system is read-only (EROFS)", "cannot listen on PATH: ...",
+         r"refused\.conf:2: .*e\.sock: Read-only file system", ("bind", errno.EROFS), None),
+        ("at the start: no process for the background (EAGAIN)", "cannot go to the background: ...",
+         r"cannot go to the background: Resource temporarily unavailable", ("fork", errno.EAGAIN), None),
+    )
+    for words, says, pattern, fault, preexec in cases:
+        with faults.on(*fault) if fault else contextlib.nullcontext():
+            foreground = [] if fault and fault[0] == "fork" else ["--foreground"]
+            output = run.run("ekeyd", "--config", config, *foreground, expect=1, env=faults.env(), preexec=preexec)
+        check_contains(output, pattern, words)
+        check(len(output.strip().splitlines()) <= 2, f"more than one clear sentence:\n{output}")
+        left = [name for name in ("c.sock", "e.sock", "pid") if os.path.lexists(run.path(name))]
+        check_equal(left, [], f"files left behind ({words})")
+        record(words, 0, 0, says, "does not start")
+
+
+def little_locked_memory():
+    """RLIMIT_MEMLOCK binds only who lacks CAP_IPC_LOCK, which root has: taken away for good (capabilities(7))."""
+    drop_from_bounding_set, ipc_lock = 24, 14  # linux/prctl.h, linux/capability.h
+    ctypes.CDLL(None).prctl(drop_from_bounding_set, ipc_lock, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (4096, 4096))
 
 
 @test("promise 8: a stopped dongle is found silent; a daemon that was stopped itself goes on")
@@ -250,14 +302,14 @@ def bad_clients(run):
     with rig.row("a control client asks on and never reads", says="nothing; it waits") as row:
         with Connection(rig.daemon.control) as bad:
             fill(bad, b"Help\n" * 1000)
-            rig.reader.wait_more(10 * 64)
+            rig.reader.wait_more()
             rig.bystanders.ask_all()
             check(rig.daemon.memory() < 12288, f"{rig.daemon.memory()} kB resident")
         row.over()
     with rig.row("an EGD client asks on and never reads", says="nothing; it waits") as row:
         with Connection(rig.tcp) as bad:
             fill(bad, b"\x00" * 4096)
-            rig.reader.wait_more(10 * 64)
+            rig.reader.wait_more()
             rig.bystanders.ask_all()
         row.over()
     with rig.row("EGD and control clients send garbage", says="clients closed: what they sent is no EGD") as row:

@@ -14,7 +14,7 @@ from harness import build_folder, check, wait_until
 
 # The order is that of the enum Call in system_faults.cpp.
 CALLS = ("read", "write", "send", "recv", "accept4", "epoll_wait", "epoll_ctl", "mlock", "open", "ioctl",
-         "pthread_create", "poll")
+         "pthread_create", "poll", "bind", "fork")
 HALF = -1  # in place of an errno: the call handles half of the bytes only
 FILE, FIFO, SOCKET, DEVICE = 1, 2, 4, 8
 
