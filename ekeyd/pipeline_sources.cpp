@@ -160,14 +160,14 @@ Result<unsigned> Pipeline::add_source(std::string_view where, std::optional<std:
 
 Result<void> Pipeline::add_directory(std::string_view directory) {
     std::error_code error;
-    std::filesystem::directory_iterator entries(std::filesystem::path(directory), error);
+    std::filesystem::directory_iterator entry(std::filesystem::path(directory), error);
+    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+        if (auto added = add_source(entry->path().string(), std::nullopt); !added) {
+            log::warning("not added", {{"path", entry->path().string()}, {"reason", added.error().what}});
+        }
+    }
     if (error) {
         return fail(std::string(directory) + ": " + error.message());
-    }
-    for (const auto& entry : entries) {
-        if (auto added = add_source(entry.path().string(), std::nullopt); !added) {
-            log::warning("not added", {{"path", entry.path().string()}, {"reason", added.error().what}});
-        }
     }
     return {};
 }

@@ -118,10 +118,11 @@ Result<void> Device::open() {
         lost("is neither a character device nor a FIFO: what a file holds is not noise", false);
         return {};
     }
-    // A FIFO without a writer must not hold up the open; reading waits in poll().
-    Fd fd(::open(path_.c_str(), (S_ISFIFO(status.st_mode) ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY |
-                                    (S_ISFIFO(status.st_mode) ? O_NONBLOCK : 0)));
-    if (!fd) {
+    // A FIFO without a writer, or a tty without a carrier, must not hold up the open. Reading a FIFO waits in
+    // poll(), reading a device (hw_random knows no poll) in read().
+    const bool fifo = S_ISFIFO(status.st_mode);
+    Fd fd(::open(path_.c_str(), (fifo ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (!fd || (!fifo && fcntl(fd.get(), F_SETFL, 0) != 0)) {
         return fail(path_ + ": cannot be opened: " + std::strerror(errno));
     }
     Fd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
