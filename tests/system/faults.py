@@ -24,7 +24,11 @@ class Case:
         self.bystanders = Bystanders(self.daemon)
 
     def wait_served(self, size):
-        wait_until(lambda: len(self.reader.got) >= size, f"{size} bytes served; {len(self.reader.got)} were")
+        wait_until(lambda: len(self.reader.got) >= size, f"{size} bytes served; {len(self.reader.got)} were", seconds=60)
+
+    def wait_served_from(self, position):
+        """Until an output holds noise from behind that position: each takes a full measure of it."""
+        self.wait_served((position // measure(MIN_ENTROPY) + 1) * OUTPUT)
 
     def wait_status(self, pattern):
         wait_until(lambda: matches(self.daemon.key(), pattern), f"a status like {pattern!r}; it is {self.daemon.key()}")
@@ -113,7 +117,7 @@ def stuck_spell(run):
     case.wait_status(r"Health test failed")
     end = case.key.fault_ended("stuck")
     case.wait_status(r"Running OK")  # by itself, after the pause that a failed test costs
-    case.wait_served(len(case.reader.got) + 10 * OUTPUT)
+    case.wait_served_from(end)
     served, used = case.finish()
     case.row("dongle: stuck for 200 packets, then good again", "Health test failed, repetition", used, begin, end, end)
     check(max(e for _, e in used) > end, "nothing of the good noise after it was served")
@@ -128,7 +132,7 @@ def frame_that_is_lost(run, fault, statistic, at_least=1):
     with case.daemon.controller() as control:
         wait_until(lambda: int(control.statistics("1")[statistic]) >= at_least, f"{statistic} counts the fault")
         numbers = control.statistics("1")
-    case.wait_served(len(case.reader.got) + OUTPUT)
+    case.wait_served_from(300 * PACKET + BLOCK)
     served, used = case.finish()
     check(all(before[1] == after[0] for before, after in zip(used, used[1:])), "more than the faulty frame was lost")
     print(f"{fault}: {len(served)} bytes served, all explained without the faulty frame; {statistic}={numbers[statistic]}")
@@ -204,7 +208,7 @@ def silent(run):
     case.daemon.program.wait_output(r"failure=silence")
     check_contains(case.daemon.health(), r"Failure=silence", "health")
     case.wait_status(r"Running OK")
-    case.wait_served(len(case.reader.got) + 5 * OUTPUT)
+    case.wait_served_from(begin + BLOCK)
     served, used = case.finish()
     case.row("dongle: silent for four seconds", "Silent", used, begin // BLOCK * BLOCK, begin, begin, lasted=4)
     check(max(e for _, e in used) > begin + BLOCK, "nothing was served after it spoke again")
@@ -216,7 +220,7 @@ def pulled_out(run, transport):
     case.wait_status(r"Key closed|Vanished")
     check_contains(case.daemon.health(), r"Failure=silence", "health")
     case.wait_status(r"Running OK")
-    case.wait_served(len(case.reader.got) + 5 * OUTPUT)
+    case.wait_served_from(begin + BLOCK)
     _, used = case.finish()
     case.row(f"dongle: pulled out and back ({transport})", "Key closed. (Vanished?)", used, begin // BLOCK * BLOCK, begin,
              begin, lasted=2)
