@@ -1,7 +1,18 @@
 #include "ekeyd/runtime/loop.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
+
+#include <sys/epoll.h>
+
+// libev has its array of events grow with the crowd, and calls this function, which then stands before
+// libc's. A round of ten thousand would be over before those who were served last have asked again: they
+// would miss every other round. So a round takes a few hundred, and the kernel keeps the others in order.
+extern "C" int epoll_wait(int epoll, epoll_event* events, int most, int timeout) {
+    constexpr int round = 512;
+    return epoll_pwait(epoll, events, std::min(most, round), timeout, nullptr);
+}
 
 namespace ekey {
 
