@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "ekeyd/conditioner/conditioner.h"
@@ -48,6 +49,7 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
     Result<Statistics> statistics(unsigned number) const override;
     Result<unsigned> add_source(std::string_view where, std::optional<std::string_view> serial) override;
     Result<void> add_directory(std::string_view directory) override;
+    bool remove_finder(std::string_view address) override;
     Result<void> remove_source(unsigned number) override;
     Result<void> reset_source(unsigned number) override;
     Result<std::size_t> load_keyring(std::string_view path) override;
@@ -66,7 +68,7 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
   private:
     void on_released(const Stage& stage, ByteView block) override;
     void on_stage_failed(const Stage& stage) override;
-    void on_found(const std::string& address) override;
+    void on_found(const UsbFinder& by, const std::string& address) override;
 
     void move_to_pool();
     void on_pool_low();
@@ -89,7 +91,12 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
     Timer term_; // of the pool's kept places
     UsbMaker make_usb_;
     std::unique_ptr<usb::Backend> usb_; // null until a source needs it
-    std::vector<std::unique_ptr<UsbFinder>> finders_;
+    struct Finder {
+        std::unique_ptr<UsbFinder> finder;
+        std::set<unsigned> found; // the numbers of the sources that it added
+    };
+    std::vector<Finder>::iterator finder(std::string_view address);
+    std::vector<Finder> finders_;
     std::map<unsigned, std::unique_ptr<Stage>> stages_; // by number
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::vector<std::unique_ptr<Sink>> sinks_;

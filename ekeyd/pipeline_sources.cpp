@@ -80,7 +80,7 @@ Result<unsigned> Pipeline::add(config::Address address, bool must_open) {
         // As in 1.1.5, adding again is no error: udev does it for a key that was known before it was pulled
         // out. One that is closed is looked for at once.
         Stage& known = *stage(*present);
-        if (known.status().word == "Key closed. (Vanished?)") {
+        if (known.status().closed) {
             known.reset();
         }
         return *present;
@@ -114,10 +114,10 @@ Result<unsigned> Pipeline::add_finder(const UsbDriver& driver, const config::Add
     if (!backend) {
         return tl::unexpected(backend.error());
     }
-    const auto same = [&](const auto& finder) { return finder->address() == address.text; };
-    if (std::none_of(finders_.begin(), finders_.end(), same)) {
+    if (finder(address.text) == finders_.end()) {
         finders_.push_back(
-            std::make_unique<UsbFinder>(loop_, **backend, driver, address, static_cast<FinderOwner&>(*this)));
+            {std::make_unique<UsbFinder>(loop_, **backend, driver, address, static_cast<FinderOwner&>(*this)),
+             {}});
     }
     return 0;
 }
@@ -133,9 +133,18 @@ Result<usb::Backend*> Pipeline::usb() {
     return usb_.get();
 }
 
-void Pipeline::on_found(const std::string& address) {
-    if (auto added = add_configured_source(address); !added) {
+std::vector<Pipeline::Finder>::iterator Pipeline::finder(std::string_view address) {
+    return std::find_if(finders_.begin(), finders_.end(),
+                        [&](const Finder& f) { return f.finder->address() == address; });
+}
+
+void Pipeline::on_found(const UsbFinder& by, const std::string& address) {
+    const unsigned next = next_number_;
+    auto added = add_configured_source(address);
+    if (!added) {
         log::error("the dongle cannot be used", {{"source", address}, {"reason", added.error().what}});
+    } else if (*added == next) { // and not one that was there already
+        finder(by.address())->found.insert(next);
     }
 }
 
@@ -170,6 +179,20 @@ Result<void> Pipeline::add_directory(std::string_view directory) {
         return fail(std::string(directory) + ": " + error.message());
     }
     return {};
+}
+
+bool Pipeline::remove_finder(std::string_view address) {
+    const auto found = finder(address);
+    if (found == finders_.end()) {
+        return false;
+    }
+    const std::set<unsigned> numbers = std::move(found->found);
+    finders_.erase(found);
+    log::notice("no more dongles are looked for", {{"source", address}});
+    for (const unsigned number : numbers) {
+        static_cast<void>(remove_source(number)); // one of them may have been removed before
+    }
+    return true;
 }
 
 Result<void> Pipeline::remove_source(unsigned number) {

@@ -100,8 +100,12 @@ Outcome add_directory(Subject& subject, const Arguments& arguments, Answer& answ
 }
 
 Outcome remove_source(Subject& subject, const Arguments& arguments, Answer& answer) {
-    with_source(subject, arguments, answer,
-                [&](unsigned number) { answer_done(subject.remove_source(number), answer); });
+    if (subject.remove_finder(arguments[0].text)) {
+        answer.ok();
+    } else {
+        with_source(subject, arguments, answer,
+                    [&](unsigned number) { answer_done(subject.remove_source(number), answer); });
+    }
     return {};
 }
 

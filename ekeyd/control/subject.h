@@ -38,6 +38,9 @@ class Subject {
     // have it.
     virtual Result<unsigned> add_source(std::string_view where, std::optional<std::string_view> serial) = 0;
     virtual Result<void> add_directory(std::string_view directory) = 0;
+    // Of an address that means every dongle of a kind (entropykey:usb), as it was added: looks for none any
+    // more, and removes those that it has found. False: there is no such address.
+    virtual bool remove_finder(std::string_view address) = 0;
     virtual Result<void> remove_source(unsigned number) = 0;
     virtual Result<void> reset_source(unsigned number) = 0;
     virtual Result<std::size_t> load_keyring(std::string_view path) = 0; // the number of keys read

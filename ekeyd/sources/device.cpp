@@ -100,8 +100,6 @@ Result<void> Device::start(SourceOwner& owner, bool must_open) {
     owner_ = &owner;
     auto opened = open();
     if (!opened && !must_open) {
-        log::warning("source cannot be opened, will try again",
-                     {{"source", "device:" + path_}, {"reason", opened.error().what}});
         lost(opened.error().what, true);
         return {};
     }
@@ -186,9 +184,6 @@ void Device::on_block() {
 
 void Device::lost(const std::string& why, bool try_again) {
     stop_thread();
-    if (trouble_ != why) {
-        log::error("source has failed", {{"source", "device:" + path_}, {"reason", why}});
-    }
     trouble_ = why;
     owner_->on_failure(try_again ? health::Failure::silence : health::Failure::device, path_ + ": " + why);
     if (try_again) {

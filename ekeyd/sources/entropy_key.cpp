@@ -16,6 +16,9 @@ namespace {
 constexpr Duration first_retry = std::chrono::seconds(1);
 constexpr Duration last_retry = std::chrono::seconds(10);
 
+// So many broken frames without a good one between them are more than noise on the wire.
+constexpr std::uint64_t most_framing_errors = 4;
+
 void random_nonce(ByteSpan out) {
     randombytes_buf(out.data(), out.size());
 }
@@ -38,10 +41,7 @@ Result<void> EntropyKey::start(SourceOwner& owner, bool must_open) {
         if (must_open) {
             return opened;
         }
-        log::warning("source cannot be opened, will try again",
-                     {{"source", path_}, {"reason", opened.error().what}});
-        trouble_ = opened.error().what;
-        owner_->on_failure(health::Failure::silence, trouble_);
+        owner_->on_failure(health::Failure::silence, opened.error().what);
         retry_.start(retry_after_);
     }
     return {};
@@ -54,7 +54,6 @@ Result<void> EntropyKey::open() {
         return tl::unexpected(link.error());
     }
     link_ = std::move(*link);
-    trouble_.clear();
     opened_ = Loop::now();
     before_ = session_->counters();
     ++links_;
@@ -67,7 +66,7 @@ Result<void> EntropyKey::open() {
 
 void EntropyKey::on_retry() {
     if (auto opened = open(); !opened) {
-        trouble_ = opened.error().what;
+        trouble_.clear(); // gone, or not to be had
         retry_after_ = std::min(retry_after_ * 2, last_retry);
         retry_.start(retry_after_);
     } else {
@@ -76,10 +75,9 @@ void EntropyKey::on_retry() {
 }
 
 void EntropyKey::on_lost(const std::string& why) {
-    log::warning("source is gone, will look for it again", {{"source", path_}, {"reason", why}});
+    trouble_ = link_->condition();
     lost_link_ = std::move(link_);
     deadline_.stop();
-    trouble_ = why;
     owner_->on_failure(health::Failure::silence, "the device is gone: " + why);
     retry_.start(retry_after_);
     // One that is lost again before it has run, because it stalls for example, is tried less and less often.
@@ -111,6 +109,9 @@ void EntropyKey::keyring_changed() {
 
 void EntropyKey::on_bytes(ByteView bytes) {
     const Time now = Loop::now();
+    if (!bytes.empty()) {
+        trouble_.clear();
+    }
     for (;;) {
         const auto step = session_->receive(bytes, now);
         bytes = bytes.subspan(step.used);
@@ -149,7 +150,10 @@ void EntropyKey::handle(const entropykey::Event& event) {
         EntropyKey& key;
         void operator()(std::monostate) const {}
         void operator()(const entropykey::NeedKey& e) const { key.answer_key_request(e.serial); }
-        void operator()(const entropykey::Entropy& e) const { key.owner_->on_samples(e.plaintext); }
+        void operator()(const entropykey::Entropy& e) const {
+            key.framing_errors_before_ = key.session_->counters().framing_errors;
+            key.owner_->on_samples(e.plaintext);
+        }
         void operator()(const entropykey::Info&) const {}
         void operator()(const entropykey::DeviceFailed& e) const {
             key.owner_->on_failure(health::Failure::device,
@@ -199,6 +203,7 @@ void EntropyKey::on_state(State from, State to) {
         retry_after_ = first_retry;
         log::notice("session established",
                     {{"source", path_}, {"serial", session_->serial() ? session_->serial()->base64() : ""}});
+        framing_errors_before_ = session_->counters().framing_errors;
         owner_->on_restart();
     }
 }
@@ -207,14 +212,15 @@ SourceStatus EntropyKey::status() const {
     SourceStatus status;
     status.path = path_;
     status.serial = session_->serial() ? session_->serial()->base64() : "";
-    status.ok = link_ != nullptr && session_->state() == State::running;
-    if (!link_) {
-        status.word = "Key closed. (Vanished?)";
-        return status;
+    status.closed = link_ == nullptr;
+    status.word = link_ ? link_->condition() : "";
+    if (status.word.empty()) {
+        status.word = trouble_; // opened again, it has not shown yet that it is better now
     }
-    if (auto trouble = link_->condition(); !trouble.empty()) {
-        status.ok = false;
-        status.word = std::move(trouble);
+    if (!link_ && status.word.empty()) {
+        status.word = "Key closed. (Vanished?)";
+    }
+    if (!status.word.empty()) {
         return status;
     }
     switch (session_->state()) {
@@ -226,7 +232,10 @@ SourceStatus EntropyKey::status() const {
     case State::no_key: status.word = "Serial unknown"; break;
     case State::wrong_key: status.word = "Long-Term-Key is bad"; break;
     case State::self_stopped: status.word = "Key has self-stopped"; break;
-    case State::running: status.word = "Running OK"; break;
+    case State::running:
+        status.ok = session_->counters().framing_errors - framing_errors_before_ < most_framing_errors;
+        status.word = status.ok ? "Running OK" : "Framing errors";
+        break;
     }
     return status;
 }

@@ -65,7 +65,8 @@ class EntropyKey final : public Source, private LinkOwner {
     std::uint64_t links_ = 0;
     bool fresh_ = true;       // the session began anew since it last ran
     bool unanswered_ = false; // the key did not answer the last request in time
-    std::string trouble_;     // why the link is closed
+    std::string trouble_;     // for `list`: of the link that was lost, until another one delivers
+    std::uint64_t framing_errors_before_ = 0; // when the newest entropy came
 };
 
 } // namespace ekey

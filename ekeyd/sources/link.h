@@ -31,7 +31,8 @@ class Link {
     // Returns how many bytes were taken, 0 and up; the rest is tried again after on_writable().
     virtual std::size_t write(ByteView bytes) = 0;
     virtual void pause(bool on) = 0; // stops or resumes on_bytes()
-    // What `list` says of a link in trouble that has not given up yet ("Stalled"); empty when all is well.
+    // What `list` says of a link in trouble, also after on_lost(): "Stalled" and the like. Empty when all is
+    // well, and when the device is simply gone.
     virtual std::string condition() const { return {}; }
 };
 

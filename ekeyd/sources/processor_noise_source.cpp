@@ -84,7 +84,6 @@ void ProcessorNoiseSource::begin() {
     }
     shared_.reset();
     trouble_ = "its generator cannot be started: " + begun.error().what;
-    log::error("source cannot be started, will try again", {{"source", path_}, {"reason", trouble_}});
     owner_->on_failure(health::Failure::device, trouble_);
     retry_.start(retry_after);
 }
@@ -121,7 +120,6 @@ void ProcessorNoiseSource::on_block() {
     if (shared->ended && shared == shared_ && trouble_.empty()) {
         trouble_ = shared->trouble;
         lock.unlock();
-        log::error("source has failed", {{"source", path_}, {"reason", trouble_}});
         owner_->on_failure(health::Failure::device, trouble_);
     }
 }

@@ -28,8 +28,6 @@ Result<void> RawSource::start(SourceOwner& owner, bool must_open) {
     owner_ = &owner;
     auto opened = open();
     if (!opened && !must_open) {
-        log::warning("source cannot be opened, will try again",
-                     {{"source", path_}, {"reason", opened.error().what}});
         owner_->on_failure(health::Failure::silence, opened.error().what);
         retry_.start(retry_after_);
         return {};
@@ -60,6 +58,7 @@ Result<void> RawSource::open() {
 
 void RawSource::on_retry() {
     if (auto opened = open(); !opened) {
+        trouble_.clear(); // gone, or not to be had
         retry_after_ = std::min(retry_after_ * 2, last_retry);
         retry_.start(retry_after_);
     } else {
@@ -68,17 +67,23 @@ void RawSource::on_retry() {
 }
 
 void RawSource::on_lost(const std::string& why) {
-    log::warning("source is gone, will look for it again", {{"source", path_}, {"reason", why}});
+    trouble_ = link_->condition();
     lost_link_ = std::move(link_);
+    lost("the device is gone: " + why);
+}
+
+void RawSource::lost(std::string why) {
     quiet_.stop();
-    owner_->on_failure(health::Failure::silence, "the device is gone: " + why);
+    owner_->on_failure(health::Failure::silence, std::move(why));
     retry_.start(retry_after_);
     retry_after_ = std::min(retry_after_ * 2, last_retry);
 }
 
 void RawSource::on_quiet() {
     if (!paused_ && bytes_read_ == bytes_at_tick_) {
-        on_lost("it sends nothing");
+        trouble_ = "No answer";
+        link_.reset();
+        lost("the device sends nothing");
     }
     bytes_at_tick_ = bytes_read_;
 }
@@ -98,6 +103,7 @@ void RawSource::reset() {
 
 void RawSource::on_bytes(ByteView bytes) {
     bytes_read_ += bytes.size();
+    trouble_.clear();
     const std::size_t dropped = std::min(to_discard_, bytes.size());
     to_discard_ -= dropped;
     if (dropped < bytes.size()) {
@@ -120,12 +126,15 @@ SourceStatus RawSource::status() const {
     SourceStatus status;
     status.path = path_;
     status.serial = serial_;
-    const std::string trouble = link_ ? link_->condition() : "";
-    status.ok = link_ != nullptr && trouble.empty() && bytes_read_ > 0;
-    status.word = !link_             ? "Key closed. (Vanished?)"
-                  : !trouble.empty() ? trouble
-                  : bytes_read_ == 0 ? "No answer"
-                                     : "Running OK";
+    status.closed = link_ == nullptr;
+    status.word = link_ ? link_->condition() : "";
+    if (status.word.empty()) {
+        status.word = trouble_; // opened again, it has not shown yet that it is better now
+    }
+    status.ok = link_ != nullptr && status.word.empty() && bytes_read_ > 0;
+    if (status.word.empty()) {
+        status.word = !link_ ? "Key closed. (Vanished?)" : bytes_read_ == 0 ? "No answer" : "Running OK";
+    }
     return status;
 }
 

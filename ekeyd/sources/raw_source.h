@@ -34,6 +34,7 @@ class RawSource final : public Source, private LinkOwner {
     void on_bytes(ByteView bytes) override;
     void on_writable() override;
     void on_lost(const std::string& why) override;
+    void lost(std::string why);
     Result<void> open();
     void on_retry();
     void on_quiet();
@@ -45,6 +46,7 @@ class RawSource final : public Source, private LinkOwner {
     std::unique_ptr<Link> link_, lost_link_; // a lost link lives until the loop is out of its callback
     Timer retry_, quiet_;
     Duration retry_after_;
+    std::string trouble_;  // for `list`: of the link that was lost, until another one delivers
     std::string to_write_; // of traits_.start
     std::size_t to_discard_ = 0;
     bool paused_ = false;

@@ -33,10 +33,11 @@ class SourceOwner {
 
 // What `list` shows of one source. Words: those of ekeyd 1.1.5 where they fit.
 struct SourceStatus {
-    bool ok = false;    // delivers now
-    std::string word;   // "Running OK", "Long-Term-Key is bad", ...
-    std::string path;   // as it was given: /dev/ttyACM0, device:/dev/hwrng
-    std::string serial; // or empty
+    bool ok = false;     // delivers now
+    std::string word;    // "Running OK", "Long-Term-Key is bad", ...
+    std::string path;    // as it was given: /dev/ttyACM0, device:/dev/hwrng
+    std::string serial;  // or empty
+    bool closed = false; // not there, or given up for a while: it is opened again later
 };
 
 // Name and value, in the order and with the names of ekeyd 1.1.5, new ones after them.

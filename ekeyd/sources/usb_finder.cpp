@@ -35,8 +35,8 @@ void UsbFinder::on_arrived(const usb::Device& device) {
     const bool by_serial = driver_.own_serial && !device.serial.empty();
     log::notice("USB device found",
                 {{"kind", driver_.called}, {"place", device.location}, {"serial", device.serial}});
-    owner_.on_found(std::string(driver_.kind) + ":usb:" + (by_serial ? device.serial : device.location) +
-                    parameters_);
+    owner_.on_found(*this, std::string(driver_.kind) +
+                               ":usb:" + (by_serial ? device.serial : device.location) + parameters_);
 }
 
 } // namespace ekey

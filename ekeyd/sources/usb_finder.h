@@ -10,11 +10,13 @@
 
 namespace ekey {
 
+class UsbFinder;
+
 class FinderOwner {
   public:
     // A device was plugged in (again); `address` is that of its source, the same each time. The owner adds
     // the source, or wakes the one that it has.
-    virtual void on_found(const std::string& address) = 0;
+    virtual void on_found(const UsbFinder& by, const std::string& address) = 0;
 
   protected:
     ~FinderOwner() = default;

@@ -214,6 +214,8 @@ def absent_at_start(run):
     with daemon.client() as client:
         client.ask(8)
         check(client.silent_for(0.5), "a byte without a source")
+        told = [line for line in daemon.program.output().splitlines() if "No such file" in line]
+        check_equal(len(told), 1, f"lines that tell of it: {told}")
         key = Softkey(run)
         with daemon.controller() as control:
             control.command(f'Keyring("{key.keyring}")')

@@ -42,6 +42,13 @@ std::string why(End end) {
     return "USB transfers fail";
 }
 
+// For `list`; an unplugged device needs no word.
+constexpr const char *stalled = "Stalled", *failing = "Transfers fail";
+
+std::string_view condition_after(End end) {
+    return end == End::stalled ? stalled : end == End::unplugged ? "" : failing;
+}
+
 } // namespace
 
 class Channel::Inside {
@@ -290,7 +297,7 @@ void Channel::on_write_end(End end, std::size_t bytes) {
 // False when it was too much.
 bool Channel::trouble(Pipe& pipe, End end) {
     if (end == End::unplugged || (end != End::cancelled && ++pipe.troubles >= most_troubles)) {
-        lost(why(end));
+        lost(why(end), condition_after(end));
         return false;
     }
     if (end == End::stalled && !pipe.halted) {
@@ -327,7 +334,7 @@ void Channel::clear_if_idle(Pipe& pipe) {
             return;
         }
         if (!cleared) {
-            lost("its stall cannot be cleared");
+            lost("its stall cannot be cleared", stalled);
             return;
         }
         resume();
@@ -340,15 +347,19 @@ void Channel::resume() {
 }
 
 std::string Channel::condition() const {
-    return in_.halted || out_.halted ? "Stalled" : in_.troubles + out_.troubles > 0 ? "Transfers fail" : "";
+    if (!alive()) {
+        return lost_condition_;
+    }
+    return in_.halted || out_.halted ? stalled : in_.troubles + out_.troubles > 0 ? failing : "";
 }
 
-void Channel::lost(std::string why_lost) {
+void Channel::lost(std::string why_lost, std::string_view condition) {
     if (!alive()) {
         return;
     }
     cancel_all();
     lost_why_ = std::move(why_lost);
+    lost_condition_ = condition;
     timer_.start(Duration::zero());
 }
 

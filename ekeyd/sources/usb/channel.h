@@ -61,7 +61,8 @@ class Channel final : private TransferOwner {
     bool trouble(Pipe& pipe, End end);
     void clear_if_idle(Pipe& pipe);
     void resume();
-    void lost(std::string why); // told to the owner from the loop: it may be calling us
+    // Told to the owner from the loop: it may be calling us.
+    void lost(std::string why, std::string_view condition = {});
     void cancel_all();
     bool alive() const { return phase_ != Phase::ended; }
 
@@ -82,7 +83,7 @@ class Channel final : private TransferOwner {
     bool paused_ = false;
     unsigned inside_ = 0;
     Time drain_end_{};
-    std::string lost_why_;
+    std::string lost_why_, lost_condition_;
     // opening: the pause between requests; draining: quiet; running: a pause after trouble; ended: tells the
     // owner
     Timer timer_;

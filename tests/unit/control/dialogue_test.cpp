@@ -113,6 +113,7 @@ TEST_CASE("control: commands that change something") {
           "ERROR source has no kind \"devise\": did you mean device?\n");
     CHECK(talk.say("AddEntropyKeys(\"/dev/entropykey\")\n") == "OK\n");
     CHECK(talk.say("RemoveEntropyKey(\"NwBvBlg3OTBJORFD\")\n") == "OK\n");
+    CHECK(talk.say("RemoveEntropyKey(\"entropykey:usb\")\n") == "OK\n");
     CHECK(talk.say("RemoveEntropyKey(\"9\")\n") == "ERROR Unable to find ekey '9'\n");
     CHECK(talk.say("ResetEntropyKey(3)\n") == "OK\n");
     CHECK(talk.say("Keyring(\"/etc/entropykey/keyring\")\n") == "OK 2\n");
@@ -124,7 +125,8 @@ TEST_CASE("control: commands that change something") {
     CHECK(talk.say("RemoveSink(\"file:/x\")\n") == "OK\n");
     CHECK(talk.subject.calls == Strings{"add /dev/ttyACM1", "add /dev/ttyACM1 with NwBvBlg3OTBJORFE",
                                         "add device:/dev/hwrng,min-entropy=4", "add /tmp/none",
-                                        "addall /dev/entropykey", "remove 2", "reset 3",
+                                        "addall /dev/entropykey", "unfind NwBvBlg3OTBJORFD", "remove 2",
+                                        "unfind entropykey:usb", "unfind 9", "reset 3",
                                         "keyring /etc/entropykey/keyring", "listen tcp:127.0.0.1:8888",
                                         "unlisten tcp:127.0.0.1:8888", "sink file:/x", "unsink file:/x"});
 }

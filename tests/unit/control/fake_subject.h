@@ -40,6 +40,10 @@ class FakeSubject final : public Subject {
         calls.push_back("addall " + std::string(directory));
         return {};
     }
+    bool remove_finder(std::string_view address) override {
+        calls.push_back("unfind " + std::string(address));
+        return address == "entropykey:usb";
+    }
     Result<void> remove_source(unsigned number) override {
         calls.push_back("remove " + std::to_string(number));
         return {};

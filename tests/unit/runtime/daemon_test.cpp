@@ -97,22 +97,6 @@ TEST_CASE("an unknown user or group is named") {
     CHECK(group.error().what == "group 'no-such-group' does not exist");
 }
 
-TEST_CASE("after the drop there is no way back") {
-    if (getuid() != 0) {
-        MESSAGE("skipped: only root can change its user");
-        return;
-    }
-    const pid_t child = fork();
-    if (child == 0) {
-        const bool dropped = drop_privileges("nobody", "", true).has_value();
-        const bool gone = getuid() != 0 && geteuid() != 0 && setuid(0) != 0 && getgroups(0, nullptr) <= 1;
-        _exit(dropped && gone ? 0 : 1);
-    }
-    int status = 0;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    CHECK(status == 0);
-}
-
 TEST_CASE("who starts the daemon waits until it is ready, and gets its status when it does not come up") {
     const auto outcome = [](bool comes_up) {
         const pid_t parent = fork();

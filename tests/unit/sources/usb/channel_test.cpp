@@ -194,6 +194,7 @@ TEST_CASE("usb: a device that stalls or fails every read is given up, with the r
         bench.usb.go_on();
         REQUIRE(bench.wait_until([&] { return !bench.lost.empty(); }));
         CHECK(bench.lost == "it stalls every transfer");
+        CHECK(bench.link->condition() == "Stalled");
     }
     SUBCASE("a stall that cannot be cleared") {
         key.stalls_in = 1;
@@ -201,12 +202,14 @@ TEST_CASE("usb: a device that stalls or fails every read is given up, with the r
         bench.usb.go_on();
         REQUIRE(bench.wait_until([&] { return !bench.lost.empty(); }));
         CHECK(bench.lost == "its stall cannot be cleared");
+        CHECK(bench.link->condition() == "Stalled");
     }
     SUBCASE("failures") {
         key.failures_in = 1000;
         bench.usb.go_on();
         REQUIRE(bench.wait_until([&] { return !bench.lost.empty(); }));
         CHECK(bench.lost == "USB transfers fail");
+        CHECK(bench.link->condition() == "Transfers fail");
     }
     bench.link.reset();
     REQUIRE(bench.wait_until([&] { return bench.usb.open_devices == 0; }));
@@ -233,6 +236,7 @@ TEST_CASE("usb: pulled out in mid-transfer: told once, closed, nothing left") {
     bench.usb.unplug(key);
     REQUIRE(bench.wait_until([&] { return !bench.lost.empty(); }));
     CHECK(bench.lost == "unplugged");
+    CHECK(bench.link->condition().empty());
     CHECK(bench.link->write(as_bytes("R")) == 1); // swallowed: the loss has been told
     bench.link.reset();
     REQUIRE(bench.wait_until([&] { return bench.usb.open_devices == 0; }));

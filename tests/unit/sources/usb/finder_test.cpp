@@ -17,7 +17,7 @@ constexpr usb::Id entropy_key{0x20df, 0x0001}, truerng{0x04d8, 0xf5fe};
 
 struct Found final : FinderOwner {
     std::vector<std::string> addresses;
-    void on_found(const std::string& address) override { addresses.push_back(address); }
+    void on_found(const UsbFinder&, const std::string& address) override { addresses.push_back(address); }
 };
 
 // Runs the loop until the condition holds; false when it does not within 10 seconds.
@@ -99,6 +99,30 @@ TEST_CASE("pipeline: each dongle on USB is one source; moved to another socket i
     }
     CHECK(pipeline.sources().size() == 2);
     CHECK(pipeline.sources()[0].number == 1);
+}
+
+TEST_CASE("pipeline: every dongle of a kind is removed by the address that added them; others stay") {
+    Loop loop;
+    Until until{loop};
+    Pipeline pipeline(loop, 4096, std::chrono::seconds(10), make_fake);
+    REQUIRE(pipeline.add_configured_source("entropykey:usb"));
+    FakeUsb& usb = *made_usb;
+    REQUIRE(pipeline.add_configured_source("entropykey:usb:NwBvBlg3OTBJORFD"));
+    usb.plug(entropy_key, "1-1", "NwBvBlg3OTBJORFD");
+    auto& second = usb.plug(entropy_key, "1-2", "pJsZEbdNbsHlxlNl");
+    REQUIRE(until([&] { return pipeline.sources().size() == 2 && second.claimed.size() == 2; }));
+    CHECK_FALSE(pipeline.remove_finder("truerng:usb"));
+    CHECK_FALSE(pipeline.remove_finder("entropykey:usb:pJsZEbdNbsHlxlNl"));
+    CHECK(pipeline.remove_finder("entropykey:usb"));
+    REQUIRE(until([&] { return second.claimed.empty(); }));
+    REQUIRE(pipeline.sources().size() == 1);
+    CHECK(pipeline.sources()[0].status.path == "entropykey:usb:NwBvBlg3OTBJORFD");
+    auto& third = usb.plug(entropy_key, "1-3", "B5A/V1PUTh+uOWIQ");
+    CHECK(third.claimed.empty());
+    CHECK(pipeline.sources().size() == 1);
+    CHECK_FALSE(pipeline.remove_finder("entropykey:usb"));
+    REQUIRE(pipeline.add_configured_source("entropykey:usb")); // and again
+    REQUIRE(until([&] { return pipeline.sources().size() == 3; }));
 }
 
 TEST_CASE(
