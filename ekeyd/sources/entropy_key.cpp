@@ -129,6 +129,7 @@ void EntropyKey::on_writable() {
 }
 
 void EntropyKey::on_deadline() {
+    unanswered_ = unanswered_ || session_->state() == State::resetting;
     handle(session_->handle_timeout(Loop::now()));
     on_bytes({}); // the events that are left
 }

@@ -66,6 +66,10 @@ list() {
 lists() { # lists PATTERN
     list | grep -q "$1"
 }
+end_daemon() {
+    kill "$ekeyd_pid"
+    wait_for 'ekeyd ends' 20 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
+}
 take() { # take BYTES FILE
     egd-push --from unix:/tmp/egd.sock --to file:$2 --bytes "$1" --once --timeout 60
 }

@@ -1,22 +1,8 @@
 """A real kernel's USB over USB/IP: vhci-hcd attaches software keys, and udev's rules are tried on them."""
 import os
 
-from guest import PROGRAMS, Guest, shared_libraries
+from guest import PROGRAMS, USBIP_MODULES, Guest, attach_program, shared_libraries
 from harness import check_contains, main, need, source_folder, test
-
-# What Debian's `usbip attach` does, without its package: netcat's child has the connection as its descriptors 0 and 1,
-# asks for the device (OP_REQ_IMPORT) and gives the socket to vhci-hcd. usage, in the guest: attach PORT N
-# attaches device 1-N; its id is bus 1, number N + 1.
-ATTACH = r"""#!/bin/sh
-if [ -z "$ATTACH_AS" ]; then
-    ATTACH_AS="$1 $2" exec nc 127.0.0.1 3240 -e "$0"
-fi
-set -- $ATTACH_AS
-printf '\001\021\200\003\000\000\000\000'"1-$2"'\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000'
-dd bs=1 count=320 of=/tmp/import.$2 2>/dev/null
-[ "$(wc -c </tmp/import.$2)" = 320 ] || exit 1
-echo "$1 0 $((65536 + $2 + 1)) 2" >/sys/devices/platform/vhci_hcd.0/attach
-"""
 
 BEGIN = """. /test/functions.sh
 start softkey softkey --usbip 127.0.0.1:3240 --devices 2 --serial B5A/V1PUTh+uOWIQ --keyring /tmp/keyring --rate 200 FAULTS
@@ -31,12 +17,10 @@ running() { # running COUNT
 }
 """
 
-MODULES = ["usbip-core", "vhci-hcd", "cdc-acm"]
-
 
 @test("USB/IP: the kernel enumerates two software keys and binds cdc_acm; ekeyd drives them, both are unplugged and come back, none crashes")
 def keys(run):
-    output = Guest(run, modules=MODULES, programs=PROGRAMS, files={"/bin/attach": ATTACH.encode()}).run(
+    output = Guest(run, modules=USBIP_MODULES, programs=PROGRAMS, files=attach_program()).run(
         BEGIN.replace("FAULTS", "--fault unplugged@300,1") + """
 wait_for 'the kernel makes a tty of each' 20 [ -e /dev/ttyACM1 ]
 check 'ids' [ "$(cat /sys/bus/usb/devices/*-1/idVendor):$(cat /sys/bus/usb/devices/*-1/idProduct)" = 20df:0001 ]
@@ -67,12 +51,12 @@ def udev(run):
     paths = {"/bin/udevadm": udevadm, "/etc/udev/rules.d/60-ekeyd.rules":
              os.path.join(source_folder(), "udev/60-ekeyd.rules")}
     paths.update({library: library for library in shared_libraries(udevadm)})
-    files = {"/bin/attach": ATTACH.encode(), "/etc/group": b"root:x:0:\nekeyd:x:990:\n",
+    files = {**attach_program(), "/etc/group": b"root:x:0:\nekeyd:x:990:\n",
              "/etc/passwd": b"root:x:0:0::/:/bin/sh\n"}
     for name, path in paths.items():
         with open(path, "rb") as file:
             files[name] = file.read()
-    output = Guest(run, modules=MODULES, programs=["softkey"], files=files).run(
+    output = Guest(run, modules=USBIP_MODULES, programs=["softkey"], files=files).run(
         BEGIN.replace("FAULTS", "") + r"""
 wait_for 'the kernel makes a tty of each' 20 [ -e /dev/ttyACM1 ]
 try() { # try NAME SYSFS_PATH

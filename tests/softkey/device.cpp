@@ -32,6 +32,7 @@ void Device::power_on(Time now) {
     powered_ = true;
     unlocked_.reset();
     silent_until_.reset();
+    cut_.reset();
     commands_.clear();
     report_.power_on();
     discard_output();
@@ -42,6 +43,7 @@ void Device::power_on(Time now) {
     next_packet_ = now + std::min(block_time(), longest_request_interval);
     next_request_ = next_packet_;
     next_info_ = now + info_interval;
+    begin_line_faults();
     noise_awaited_ = false;
     noise_.power_on();
     noise_changed(now);
@@ -176,6 +178,9 @@ Time Device::deadline() const {
     if (silent_until_) {
         return *silent_until_;
     }
+    if (cut_) {
+        return Time::max(); // what is left to do is to be read
+    }
     Time next = next_info_;
     if (report_.failure() == '0' && !noise_ended_) {
         if (!may_send()) {
@@ -247,6 +252,9 @@ void Device::consume_output(std::size_t written, Time now) {
     output_begin_ += written;
     if (output_begin_ == output_.size()) {
         discard_output();
+        if (cut_) {
+            power_off(*cut_);
+        }
     } else if (output_begin_ >= output_limit) {
         output_.erase(output_.begin(), output_.begin() + static_cast<std::ptrdiff_t>(output_begin_));
         output_begin_ = 0;

@@ -38,6 +38,8 @@ class DeviceOwner {
     virtual void on_unplugged(std::optional<Duration> back_after) = 0;
     // The device is about to answer with a new long-term key. False: it cannot be kept, the old one stays.
     virtual bool keep_long_term_key(const entropykey::LongTermKey& key) = 0;
+    // A fault of the line's, stall or mute, begins; on a line that cannot do it, nothing happens.
+    virtual void on_line_fault(const Fault&) {}
 
   protected:
     ~DeviceOwner() = default;
@@ -74,6 +76,12 @@ class Device {
 
     // The noise has more, or has failed its tests (Noise::on_change).
     void noise_changed(Time now);
+    void switch_off();
+    // One more fault, from the next entropy packet on and until all are mended, whatever its numbers say.
+    void add_fault(Fault fault);
+    void mend(Time now);
+    // What may go out in one piece.
+    std::size_t piece() const;
 
   private:
     void reset();
@@ -90,7 +98,10 @@ class Device {
     void send_info(bool heard, Time now);
     void send_packet(Time now);
     bool begin_faults(Time now); // true: this packet is not to be sent (now)
+    void begin_line_faults();
     void begin_not_answering();
+    void cut_frame(const Fault& fault);
+    void power_off(const Fault& fault);
     bool make_plaintext(std::span<Byte, entropykey::block_size> out);
     void emit_entropy(std::span<const Byte, entropykey::block_size> plaintext);
     void emit(const entropykey::FrameBytes& frame);
@@ -121,6 +132,7 @@ class Device {
     Report report_;
     Time next_packet_{}, next_request_{}, next_info_{};
     std::optional<Time> silent_until_;
+    std::optional<Fault> cut_; // unplugged once the part of a frame that waits has gone out
 
     // Over the whole run.
     std::uint64_t packets_ = 0, plaintext_bytes_ = 0, unanswered_left_ = 0;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t usual_garbage = 37; // neither a frame nor a multiple of anything
 constexpr std::size_t usual_short_frame = 40;
+constexpr std::size_t usual_short_read = 20; // a frame is three pieces of it and a rest
 
 // Garbage that looks as much like frames as it can: starts of frames, line ends, bytes of every kind. The
 // same in every run.
@@ -38,6 +39,7 @@ void Device::note(const Fault& fault, std::string_view what) {
 }
 
 bool Device::begin_faults(Time now) {
+    begin_line_faults();
     for (std::size_t i = 0; i < faults_.size(); ++i) {
         const Fault& fault = faults_[i];
         if (begun_[i] && fault.last != Fault::for_ever && packets_ == fault.last + 1 &&
@@ -54,9 +56,11 @@ bool Device::begin_faults(Time now) {
             silent_until_ = fault.back_after ? now + *fault.back_after : Time::max();
             return true;
         case FaultKind::unplugged:
-            powered_ = false;
-            discard_output();
-            owner_.on_unplugged(fault.back_after);
+            if (fault.number) {
+                cut_frame(fault);
+            } else {
+                power_off(fault);
+            }
             return true;
         case FaultKind::generators_failed:
         case FaultKind::temperature: stop_generators(fault.code); return true;
@@ -64,6 +68,61 @@ bool Device::begin_faults(Time now) {
         }
     }
     return false;
+}
+
+void Device::begin_line_faults() {
+    for (std::size_t i = 0; i < faults_.size(); ++i) {
+        const FaultKind kind = faults_[i].kind;
+        if ((kind == FaultKind::stall || kind == FaultKind::mute) && !begun_[i] &&
+            packets_ >= faults_[i].first) {
+            begun_[i] = true;
+            note(faults_[i], "begins");
+            owner_.on_line_fault(faults_[i]);
+        }
+    }
+}
+
+void Device::switch_off() {
+    powered_ = false;
+    cut_.reset();
+    discard_output();
+}
+
+void Device::power_off(const Fault& fault) {
+    switch_off();
+    owner_.on_unplugged(fault.back_after);
+}
+
+// The packet is lost with its frame, and never counted.
+void Device::cut_frame(const Fault& fault) {
+    entropykey::FrameBytes frame{};
+    const std::array<Byte, block_size> nothing{};
+    entropykey::encode_binary(frame, PacketType::entropy, sequence_, nothing, *mac_);
+    const auto kept = static_cast<std::ptrdiff_t>(*fault.number);
+    output_.insert(output_.end(), frame.begin(), frame.begin() + kept);
+    cut_ = fault;
+}
+
+void Device::add_fault(Fault fault) {
+    fault.first = packets_;
+    fault.last = Fault::for_ever;
+    faults_.push_back(std::move(fault));
+    begun_.push_back(false);
+}
+
+void Device::mend(Time now) {
+    faults_.clear();
+    begun_.clear();
+    unanswered_left_ = 0;
+    if (silent_until_) {
+        silent_until_ = now;
+    }
+}
+
+std::size_t Device::piece() const {
+    const Fault* fault = covering(FaultKind::short_read);
+    return fault == nullptr ? ~std::size_t{0}
+                            : static_cast<std::size_t>(fault->number.value_or(usual_short_read));
 }
 
 void Device::begin_not_answering() {

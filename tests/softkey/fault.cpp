@@ -23,7 +23,7 @@ struct Row {
     std::uint64_t high;
 };
 
-constexpr std::array<Row, 13> table{{
+constexpr std::array<Row, 16> table{{
     {FaultKind::bad_mac, "bad-mac", Extent::frame, false, false, 0, 0},
     {FaultKind::replay, "replay", Extent::frame, false, false, 0, 0},
     {FaultKind::garbage, "garbage", Extent::frame, true, false, 1, 4096},
@@ -33,10 +33,13 @@ constexpr std::array<Row, 13> table{{
     {FaultKind::stuck_block, "stuck-block", Extent::lasting, false, false, 0, 0},
     {FaultKind::biased, "biased", Extent::lasting, false, false, 0, 0},
     {FaultKind::silent, "silent", Extent::once, false, true, 0, 0},
-    {FaultKind::unplugged, "unplugged", Extent::once, false, true, 0, 0},
+    {FaultKind::unplugged, "unplugged", Extent::once, true, true, 1, entropykey::frame_size - 1},
     {FaultKind::generators_failed, "generators-failed", Extent::once, true, false, 0, 0},
     {FaultKind::temperature, "temperature", Extent::once, false, false, 0, 0},
     {FaultKind::no_answer, "no-answer", Extent::once, true, false, 1, 1'000'000'000},
+    {FaultKind::short_read, "short-read", Extent::lasting, true, false, 1, entropykey::frame_size - 1},
+    {FaultKind::stall, "stall", Extent::once, true, false, 1, 1'000'000'000},
+    {FaultKind::mute, "mute", Extent::once, false, true, 0, 0},
 }};
 
 // Protocol version 0, the S report: 0 is "none" and 6 is not in use.

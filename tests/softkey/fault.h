@@ -25,11 +25,16 @@ enum class FaultKind {
     stuck_block, // the same 32 bytes again and again
     biased,      // 75 % ones
     // The whole device.
-    silent,            // sends nothing; back after SECONDS, or never
-    unplugged,         // the line is gone; back after SECONDS, or never
+    silent,    // sends nothing; back after SECONDS, or never
+    unplugged, // the line is gone, in the middle of a frame when VALUE bytes of it are to be sent; back
+               // after SECONDS, or never
     generators_failed, // stops, reports failure code VALUE (default 1), answers a re-key with a B frame
     temperature,       // the same for too high a temperature (code 8)
     no_answer,         // the next VALUE session re-keys (default: all) stay unanswered
+    // The line.
+    short_read, // what the host reads comes in pieces of VALUE bytes (default 20); nothing is lost
+    stall,      // USB only: the next VALUE bulk reads (default: all) end in a STALL
+    mute,       // USB only: no bulk transfer is answered; again after SECONDS, or never
 };
 std::string_view name(FaultKind kind);
 
@@ -38,9 +43,9 @@ struct Fault {
 
     FaultKind kind{};
     std::uint64_t first = 0, last = 0;   // entropy packets, both included
-    std::optional<std::uint64_t> number; // VALUE of garbage, short and no-answer
+    std::optional<std::uint64_t> number; // VALUE of garbage, short, unplugged and the like
     char code = '1';                     // VALUE of generators-failed: the S report's code
-    std::optional<Duration> back_after;  // silent, unplugged
+    std::optional<Duration> back_after;  // silent, unplugged, mute
     std::string text;                    // as it was written
 
     bool covers(std::uint64_t packet) const { return first <= packet && packet <= last; }

@@ -20,6 +20,7 @@ class LineOwner {
     virtual void on_host_changed() = 0;
     // A line that feeds its device (USB) was plugged in at the host: the device starts anew.
     virtual void on_powered_up() {}
+    virtual void on_dtr(bool) {} // USB: the host has raised or dropped it
 
   protected:
     ~LineOwner() = default;
@@ -42,6 +43,10 @@ class Line {
     virtual bool has_host() const = 0;
     // Bytes that were written and that the host has not read yet.
     virtual std::size_t unread() const = 0;
+    // Faults of the line's own, where it can have them (USB): the next bulk reads, so many, end in a STALL;
+    // no bulk transfer is answered while mute.
+    virtual void stall_reads(std::uint64_t /*times*/) {}
+    virtual void mute(bool /*on*/) {}
     // What to wait for.
     virtual void watch(bool input, bool writable) = 0;
 };

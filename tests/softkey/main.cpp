@@ -1,4 +1,4 @@
-// softkey: an Entropy Key in software.
+// softkey: an Entropy Key in software, and other dongles.
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -10,9 +10,11 @@
 
 #include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/secret.h"
+#include "tests/softkey/commands.h"
 #include "tests/softkey/identity.h"
 #include "tests/softkey/options.h"
 #include "tests/softkey/runner.h"
+#include "tests/softkey/stream_dongle.h"
 #include "tests/softkey/tested_noise.h"
 #include "tests/softkey/usbip_line.h"
 
@@ -81,7 +83,7 @@ void report_ready(const Options& options, const std::string& path, const std::st
 
 std::string warning_of(const Options& options) {
     return options.card_file.empty() || options.noise_file.empty()
-               ? "THIS IS NO HARDWARE. A program pretends to be an Entropy Key; use it for tests, never for "
+               ? "THIS IS NO HARDWARE. A program pretends to be a dongle; use it for tests, never for "
                  "secrets."
                : "THIS IS A PROGRAM. It is an Entropy Key as good as " + options.noise_file +
                      ", its noise, and as safe as this computer.";
@@ -92,9 +94,33 @@ struct Stopper {
     void on_signal(int) { loop.stop(); }
 };
 
-// One device, on its line and ready; `server` where that is USB/IP.
-Result<std::unique_ptr<Runner>> start_device(Loop& loop, const Options& options, UsbipServer* server,
+Result<std::unique_ptr<Dongle>> start_stream(Loop& loop, const Options& options, UsbipServer& server,
                                              unsigned device) {
+    const bool onerng = options.kind == Options::DeviceKind::onerng;
+    auto noise = options.noise_file.empty()
+                     ? Result<std::unique_ptr<Noise>>(noise_for(options, device, entropy_stream))
+                     : file_noise(options.noise_file);
+    if (!noise) {
+        return tl::unexpected(noise.error());
+    }
+    const std::string serial = onerng ? "00" : ""; // as every one says; a TrueRNG says none
+    auto made = std::make_unique<StreamDongle>(
+        loop, onerng ? StreamDongle::Kind::onerng : StreamDongle::Kind::truerng,
+        server.add(serial, onerng ? onerng_usb : truerng_usb), std::move(*noise),
+        options.rate * entropykey::block_size);
+    if (auto started = made->start(); !started) {
+        return tl::unexpected(started.error());
+    }
+    report_ready(options, server.path(), serial.empty() ? "-" : serial);
+    return made;
+}
+
+// One device, on its line and ready; `server` where that is USB/IP.
+Result<std::unique_ptr<Dongle>> start_device(Loop& loop, const Options& options, UsbipServer* server,
+                                             unsigned device) {
+    if (options.kind != Options::DeviceKind::entropy_key) {
+        return start_stream(loop, options, *server, device);
+    }
     auto identity = make_identity(options, device);
     if (!identity) {
         return tl::unexpected(identity.error());
@@ -104,7 +130,7 @@ Result<std::unique_ptr<Runner>> start_device(Loop& loop, const Options& options,
     if (!setup) {
         return tl::unexpected(setup.error());
     }
-    auto line = server != nullptr ? server->add(serial) : line_for(loop, options);
+    auto line = server != nullptr ? server->add(serial, entropy_key_usb) : line_for(loop, options);
     auto runner = std::make_unique<Runner>(loop, std::move(line), std::move(*setup));
     if (auto started = runner->start(); !started) {
         return tl::unexpected(started.error());
@@ -139,7 +165,11 @@ Result<void> run(const Options& options) {
         }
         server = std::move(*opened);
     }
-    std::vector<std::unique_ptr<Runner>> runners;
+    Dongles runners;
+    Commands commands(loop, runners);
+    if (auto opened = options.commands.empty() ? Result<void>() : commands.open(options.commands); !opened) {
+        return opened;
+    }
     while (runners.size() < options.devices) {
         auto runner = start_device(loop, options, server.get(), static_cast<unsigned>(runners.size()));
         if (!runner) {

@@ -22,6 +22,10 @@ po::options_description table() {
         "appear on USB, to hosts that speak USB/IP: busid 1-1");
     add("devices", po::value<unsigned>()->value_name("N")->default_value(1),
         "with --usbip: so many keys, busids 1-1 to 1-N");
+    add("device", po::value<std::string>()->value_name("KIND")->default_value("entropykey"),
+        "entropykey; with --usbip also onerng or truerng, which just send noise");
+    add("commands", po::value<std::string>()->value_name("FIFO"),
+        "obey the lines that come from FIFO; see softkey(1)");
     add("serial", po::value<std::string>()->value_name("BASE64"), "serial number, 16 characters of base64");
     add("long-term-key", po::value<std::string>()->value_name("BASE64"), "long-term key");
     add("master-key", po::value<std::string>()->value_name("BASE64"), "master key, as on a card");
@@ -114,6 +118,31 @@ Result<void> check_identity(const Options& options) {
     return {};
 }
 
+Result<void> read_device_kind(const po::variables_map& map, Options& options) {
+    using Kind = Options::DeviceKind;
+    const auto kind = map["device"].as<std::string>();
+    if (kind == "entropykey") {
+        return {};
+    }
+    if (kind != "onerng" && kind != "truerng") {
+        return fail("--device: expected entropykey, onerng or truerng");
+    }
+    if (options.line != Options::LineKind::usbip) {
+        return fail("--device " + kind + " is for --usbip");
+    }
+    for (const char* other : {"fault", "serial", "long-term-key", "master-key", "keyring", "card",
+                              "log-plaintext", "new-card", "state"}) {
+        if (map.count(other) != 0) {
+            return fail("--" + std::string(other) + " is for --device entropykey");
+        }
+    }
+    options.kind = kind == "onerng" ? Kind::onerng : Kind::truerng;
+    if (map["rate"].defaulted()) {
+        options.rate = 1367; // 350 kbit/s, as both send
+    }
+    return {};
+}
+
 Result<void> read_numbers(const po::variables_map& map, Options& options) {
     options.rate = map["rate"].as<double>();
     // The bounds keep the time between packets, and that of a block of 78, within what a clock can count.
@@ -136,6 +165,10 @@ Result<void> read_faults(const po::variables_map& map, Options& options) {
         if (!fault) {
             return tl::unexpected(fault.error());
         }
+        const bool usb_only = fault->kind == FaultKind::stall || fault->kind == FaultKind::mute;
+        if (usb_only && options.line != Options::LineKind::usbip) {
+            return fail("--fault " + text + " is for --usbip");
+        }
         options.faults.push_back(std::move(*fault));
     }
     return {};
@@ -148,6 +181,7 @@ Result<void> read_values(const po::variables_map& map, Options& options) {
     options.new_card_file = text_of(map, "new-card");
     options.state_file = text_of(map, "state");
     options.plaintext_log = text_of(map, "log-plaintext");
+    options.commands = text_of(map, "commands");
     Result<void> done = read_line_choice(map, options);
     if (done) {
         done = read(map, "serial", options.serial, entropykey::parse_serial);
@@ -166,6 +200,9 @@ Result<void> read_values(const po::variables_map& map, Options& options) {
     }
     if (done) {
         done = check_identity(options);
+    }
+    if (done) {
+        done = read_device_kind(map, options);
     }
     return done ? read_faults(map, options) : done;
 }

@@ -25,6 +25,9 @@ struct Options {
     std::vector<Fault> faults;
     int ready_fd = 1;
     unsigned devices = 1; // more than one with usbip only
+    // What they are; all but the first with usbip only.
+    enum class DeviceKind { entropy_key, onerng, truerng } kind = DeviceKind::entropy_key;
+    std::string commands; // a FIFO, or empty
 };
 
 Result<Options> read_options(int argc, const char* const* argv);

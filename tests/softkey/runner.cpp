@@ -1,5 +1,6 @@
 #include "tests/softkey/runner.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -20,9 +21,10 @@ Runner::Runner(Loop& loop, std::unique_ptr<Line> line, Setup setup)
       device_(make_locked<Device>(*setup.identity, *noise_, *nonces_, std::move(setup.faults), setup.rate,
                                   static_cast<DeviceOwner&>(*this))),
       keep_(std::move(setup.keep)), plaintext_log_(std::move(setup.plaintext_log)), device_timer_(loop),
-      plug_timer_(loop) {
+      plug_timer_(loop), mute_timer_(loop) {
     device_timer_.bind<&Runner::pump>(this);
     plug_timer_.bind<&Runner::plug_in_again>(this);
+    mute_timer_.bind<&Runner::on_heard_again>(this);
     noise_->on_change([this] { on_noise_changed(); });
 }
 
@@ -78,6 +80,44 @@ void Runner::on_noise_changed() {
     pump();
 }
 
+void Runner::on_line_fault(const Fault& fault) {
+    if (fault.kind == FaultKind::stall) {
+        line_->stall_reads(fault.number.value_or(Fault::for_ever));
+        return;
+    }
+    line_->mute(true);
+    if (fault.back_after) {
+        mute_timer_.start(*fault.back_after);
+    }
+}
+
+void Runner::unplug() {
+    if (!unplugged_) {
+        device_->switch_off();
+        pull_the_plug();
+    }
+}
+
+void Runner::plug_in() {
+    plug_timer_.stop();
+    if (unplugged_) {
+        plug_in_again();
+    }
+}
+
+Result<void> Runner::misbehave(Fault fault) {
+    device_->add_fault(std::move(fault));
+    return {};
+}
+
+void Runner::mend() {
+    mute_timer_.stop();
+    device_->mend(Loop::now());
+    line_->stall_reads(0);
+    line_->mute(false);
+    pump();
+}
+
 void Runner::pump() {
     for (int round = 0; round < rounds_at_once && line_->has_host(); ++round) {
         device_->handle_timeout(line_->unread(), Loop::now());
@@ -87,6 +127,10 @@ void Runner::pump() {
         }
         const std::size_t before = device_->pending_output().size();
         send_output();
+        if (unplug_) { // the part of a frame is out
+            pull_the_plug();
+            break;
+        }
         if (device_->pending_output().size() == before) {
             break;
         }
@@ -97,7 +141,8 @@ void Runner::pump() {
 }
 
 void Runner::send_output() {
-    const ByteView pending = device_->pending_output();
+    ByteView pending = device_->pending_output();
+    pending = pending.first(std::min(pending.size(), device_->piece()));
     // A host that goes away during the write has its output discarded: nothing is left to consume then.
     const std::size_t written = line_->write(pending);
     if (written > 0) {
@@ -107,6 +152,7 @@ void Runner::send_output() {
 
 void Runner::pull_the_plug() {
     unplug_ = false;
+    unplugged_ = true;
     line_->unplug();
     if (back_after_) {
         plug_timer_.start(*back_after_);
@@ -119,6 +165,7 @@ void Runner::plug_in_again() {
         loop_.stop();
         return;
     }
+    unplugged_ = false;
     device_->power_on(Loop::now());
     say("plugged in again");
     pump();

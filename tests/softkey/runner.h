@@ -10,11 +10,12 @@
 #include "ekeyd/runtime/loop.h"
 #include "ekeyd/runtime/secret.h"
 #include "tests/softkey/device.h"
+#include "tests/softkey/dongle.h"
 #include "tests/softkey/line.h"
 
 namespace ekey::softkey {
 
-class Runner final : LineOwner, DeviceOwner {
+class Runner final : public Dongle, LineOwner, DeviceOwner {
   public:
     struct Setup {
         Locked<Identity> identity;
@@ -27,9 +28,12 @@ class Runner final : LineOwner, DeviceOwner {
     };
     Runner(Loop& loop, std::unique_ptr<Line> line, Setup setup);
 
-    Result<void> start();
-    // A line that is lost for good, or a log that cannot be written, ends the loop; then this says why.
-    const std::string& failure() const { return failure_; }
+    Result<void> start() override;
+    const std::string& failure() const override { return failure_; }
+    void unplug() override;
+    void plug_in() override;
+    Result<void> misbehave(Fault fault) override;
+    void mend() override;
 
   private:
     void on_input(ByteView bytes) override;
@@ -41,6 +45,8 @@ class Runner final : LineOwner, DeviceOwner {
     void on_unplugged(std::optional<Duration> back_after) override;
     bool keep_long_term_key(const entropykey::LongTermKey& key) override;
     void on_noise_changed();
+    void on_line_fault(const Fault& fault) override;
+    void on_heard_again() { line_->mute(false); }
 
     void pump();
     void send_output();
@@ -55,13 +61,10 @@ class Runner final : LineOwner, DeviceOwner {
     std::function<Result<void>(const entropykey::LongTermKey&)> keep_;
     Fd plaintext_log_;
     std::vector<Byte> unlogged_;
-    bool unplug_ = false;
+    bool unplug_ = false, unplugged_ = false;
     std::optional<Duration> back_after_;
-    Timer device_timer_, plug_timer_;
+    Timer device_timer_, plug_timer_, mute_timer_;
     std::string failure_;
 };
-
-// The program's voice on standard error.
-void say(const std::string& sentence);
 
 } // namespace ekey::softkey

@@ -18,54 +18,107 @@ constexpr Byte get_status = 0, clear_feature = 1, set_feature = 3, set_address =
 constexpr Byte set_line_coding = 0x20, get_line_coding = 0x21, set_control_line_state = 0x22;
 constexpr Byte device_type = 1, configuration_type = 2, string_type = 3;
 
-constexpr std::array<Byte, 18> device_descriptor{
-    18,   device_type, 0x00, 0x02,                      // USB 2.0; full speed only
-    2,    0,           0,                               // a communication device
-    64,                                                 // bytes in a packet of endpoint 0
-    0xdf, 0x20,        0x01, 0x00, 0x00, 0x01, 1, 2, 3, // strings: manufacturer, product, serial number
-    1,
-};
+constexpr Byte low(unsigned value) {
+    return static_cast<Byte>(value);
+}
+constexpr Byte high(unsigned value) {
+    return static_cast<Byte>(value >> 8);
+}
 
-constexpr std::array<Byte, 67> configuration_descriptor{
-    9,    configuration_type,
-    67,   0,
-    2,    1,
-    0,    0x80,
-    50, // two interfaces, from the bus, 100 mA
-    9,    4,
-    0,    0,
-    1,    2,
-    2,    1,
-    0, // interface 0: control, abstract control model
-    5,    0x24,
-    0x00, 0x10,
-    0x01, // CDC header, 1.10
-    5,    0x24,
-    0x01, 0x00,
-    1, // call management: none; data on interface 1
-    4,    0x24,
-    0x02, 0x02, // ACM: line coding and state
-    5,    0x24,
-    0x06, 0,
-    1, // union: 0 controls 1
-    7,    5,
-    0x82, 3,
-    8,    0,
-    0xff, // interrupt IN
-    9,    4,
-    1,    0,
-    2,    10,
-    0,    0,
-    0, // interface 1: data
-    7,    5,
-    0x81, 2,
-    64,   0,
-    0, // bulk IN
-    7,    5,
-    0x03, 2,
-    64,   0,
-    0, // bulk OUT
-};
+std::vector<Byte> device_descriptor(const UsbPersonality& p, bool has_serial) {
+    return {
+        18,
+        device_type,
+        0x00,
+        0x02, // USB 2.0; full speed only
+        2,
+        0,
+        0,  // a communication device
+        64, // bytes in a packet of endpoint 0
+        low(p.vendor),
+        high(p.vendor),
+        low(p.product),
+        high(p.product),
+        low(p.release),
+        high(p.release),
+        1,
+        2,
+        low(has_serial ? 3 : 0), // strings: manufacturer, product, serial number
+        1,
+    };
+}
+
+std::vector<Byte> configuration_descriptor(const UsbPersonality& p) {
+    return {
+        9,
+        configuration_type,
+        67,
+        0,
+        2,
+        1,
+        0,
+        0x80,
+        50, // two interfaces, from the bus, 100 mA
+        9,
+        4,
+        0,
+        0,
+        1,
+        2,
+        2,
+        1,
+        0, // interface 0: control, abstract control model
+        5,
+        0x24,
+        0x00,
+        0x10,
+        0x01, // CDC header, 1.10
+        5,
+        0x24,
+        0x01,
+        0x00,
+        1, // call management: none; data on interface 1
+        4,
+        0x24,
+        0x02,
+        0x02, // ACM: line coding and state
+        5,
+        0x24,
+        0x06,
+        0,
+        1, // union: 0 controls 1
+        7,
+        5,
+        low(0x80 | p.notify_in),
+        3,
+        8,
+        0,
+        0xff, // interrupt IN
+        9,
+        4,
+        1,
+        0,
+        2,
+        10,
+        0,
+        0,
+        0, // interface 1: data
+        7,
+        5,
+        low(0x80 | p.bulk_in),
+        2,
+        64,
+        0,
+        0, // bulk IN
+        7,
+        5,
+        p.bulk_out,
+        2,
+        64,
+        0,
+        0, // bulk OUT
+    };
+}
 
 // 9600 bits a second, one stop bit, no parity, 8 data bits (PSTN 1.2 table 17)
 constexpr std::array<Byte, 7> usual_coding{0x80, 0x25, 0, 0, 0, 0, 8};
@@ -83,13 +136,23 @@ const UsbKey::Answer stall{.stall = true, .data = {}};
 } // namespace
 
 void UsbKey::reset() {
-    configured_ = crashed_ = false;
+    configured_ = crashed_ = dtr_ = false;
     halted_.clear();
     line_coding_ = usual_coding;
 }
 
-bool UsbKey::has_endpoint(Byte address) {
-    return address == (0x80 | bulk_in) || address == (0x80 | notify_in) || address == bulk_out;
+bool UsbKey::has_endpoint(Byte address) const {
+    return address == (0x80 | personality_.bulk_in) || address == (0x80 | personality_.notify_in) ||
+           address == personality_.bulk_out;
+}
+
+bool UsbKey::may_read() {
+    const Byte address = 0x80 | personality_.bulk_in;
+    if (stalls_left_ > 0 && !halted(address)) {
+        --stalls_left_;
+        halted_.insert(address);
+    }
+    return !halted(address);
 }
 
 std::optional<UsbKey::Answer> UsbKey::control(const std::array<Byte, 8>& setup, ByteView data) {
@@ -99,7 +162,11 @@ std::optional<UsbKey::Answer> UsbKey::control(const std::array<Byte, 8>& setup, 
     const Byte type = setup[0], request = setup[1];
     const std::uint16_t value = word(2), index = word(4), length = word(6);
     if (type == class_to_interface && request == set_control_line_state) {
-        crashed_ = true;
+        crashed_ = crashed_ || personality_.crashes_at_line_state;
+        dtr_ = (value & 1) != 0; // PSTN 1.2, table 18
+        if (!crashed_) {
+            return Answer{};
+        }
     }
     if (crashed_) {
         return std::nullopt;
@@ -155,13 +222,12 @@ UsbKey::Answer UsbKey::standard(Byte type, Byte request, std::uint16_t value, st
 
 UsbKey::Answer UsbKey::descriptor(std::uint16_t value) const {
     switch (value) {
-    case device_type << 8: return {false, {device_descriptor.begin(), device_descriptor.end()}};
-    case configuration_type << 8:
-        return {false, {configuration_descriptor.begin(), configuration_descriptor.end()}};
+    case device_type << 8: return {false, device_descriptor(personality_, !serial_.empty())};
+    case configuration_type << 8: return {false, configuration_descriptor(personality_)};
     case string_type << 8: return {false, {4, string_type, 0x09, 0x04}}; // English (United States)
-    case string_type << 8 | 1: return {false, string_descriptor("Simtec Electronics")};
-    case string_type << 8 | 2: return {false, string_descriptor("Entropy Key")};
-    case string_type << 8 | 3: return {false, string_descriptor(serial_)};
+    case string_type << 8 | 1: return {false, string_descriptor(personality_.manufacturer)};
+    case string_type << 8 | 2: return {false, string_descriptor(personality_.called)};
+    case string_type << 8 | 3: return serial_.empty() ? stall : Answer{false, string_descriptor(serial_)};
     default:
         return stall; // among them the qualifier: what has one speed only is to refuse it (USB 2.0, 9.6.2)
     }

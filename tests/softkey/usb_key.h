@@ -1,6 +1,6 @@
-// The USB side of an Entropy Key: descriptors and control requests. No bus: requests come in, answers go out.
-// Source: USB 2.0, chapter 9; CDC 1.1, 5.2.3; PSTN 1.2, 5.3 and 6.3. Ids, interfaces and bulk endpoints are
-// those of the UDEKEY01; the rest, where no document tells, is a plain CDC-ACM device.
+// The USB side of a dongle: descriptors and control requests. No bus: requests come in, answers go out.
+// Source: USB 2.0, chapter 9; CDC 1.1, 5.2.3; PSTN 1.2, 5.3 and 6.3. What differs from dongle to dongle is in
+// usb_personality.h; the rest, where no document tells, is a plain CDC-ACM device.
 #pragma once
 
 #include <array>
@@ -10,18 +10,16 @@
 #include <vector>
 
 #include "protocol/bytes.h"
+#include "tests/softkey/usb_personality.h"
 
 namespace ekey::softkey {
 
 class UsbKey {
   public:
-    static constexpr std::uint16_t vendor = 0x20df, product = 0x0001, release = 0x0100;
-    // Endpoint numbers, without the direction bit.
-    static constexpr Byte bulk_in = 1, notify_in = 2, bulk_out = 3;
-    static constexpr std::size_t packet_size = 64;
-
-    // `serial`: the 16 characters, as the third string descriptor.
-    explicit UsbKey(std::string serial) : serial_(std::move(serial)) {}
+    // `serial`: the third string descriptor, ASCII; empty: there is none.
+    explicit UsbKey(std::string serial, const UsbPersonality& personality = entropy_key_usb)
+        : serial_(std::move(serial)), personality_(personality) {}
+    const UsbPersonality& personality() const { return personality_; }
 
     void reset(); // the bus is reset, or the device plugged in: not configured, nothing halted
 
@@ -39,14 +37,24 @@ class UsbKey {
     bool crashed() const { return crashed_; }
     // `address`: with the direction bit. A halted endpoint stalls until the host clears it.
     bool halted(Byte address) const { return halted_.contains(address); }
-    static bool has_endpoint(Byte address);
+    bool has_endpoint(Byte address) const;
+    // The host has raised DTR.
+    bool dtr() const { return dtr_; }
+
+    // The next bulk read halts its endpoint, and when that is cleared the next one, so many times in all.
+    // What is left goes on after a reset.
+    void stall_reads(std::uint64_t times) { stalls_left_ = times; }
+    // A bulk read is to be answered: false when it meets a stall.
+    bool may_read();
 
   private:
     Answer standard(Byte type, Byte request, std::uint16_t value, std::uint16_t index);
     Answer descriptor(std::uint16_t value) const;
 
     std::string serial_;
-    bool configured_ = false, crashed_ = false;
+    UsbPersonality personality_;
+    bool configured_ = false, crashed_ = false, dtr_ = false;
+    std::uint64_t stalls_left_ = 0;
     std::set<Byte> halted_;
     std::array<Byte, 7> line_coding_{};
 };

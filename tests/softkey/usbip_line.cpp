@@ -43,8 +43,9 @@ class UsbipServer::Connection final : LineOwner, Stream::Owner {
 
 class UsbipLine final : public Line, UsbipPort {
   public:
-    UsbipLine(Loop& loop, UsbipServer& server, std::uint32_t index, std::string serial)
-        : server_(server), index_(index), key_(std::move(serial)), again_(loop) {
+    UsbipLine(Loop& loop, UsbipServer& server, std::uint32_t index, std::string serial,
+              const UsbPersonality& personality)
+        : server_(server), index_(index), key_(std::move(serial), personality), again_(loop) {
         again_.bind<&UsbipLine::on_again>(this);
     }
     ~UsbipLine() override {
@@ -91,6 +92,23 @@ class UsbipLine final : public Line, UsbipPort {
         }
     }
 
+    void stall_reads(std::uint64_t times) override {
+        key_.stall_reads(times);
+        if (connection_ != nullptr) {
+            connection_->session().stall_waiting();
+            connection_->flush();
+        }
+    }
+    void mute(bool on) override {
+        muted_ = on;
+        if (connection_ != nullptr) {
+            connection_->session().mute(on);
+        }
+        if (connection_ != nullptr) {
+            connection_->flush();
+        }
+    }
+
     bool is_free() const { return plugged_ && connection_ == nullptr; }
     void on_detached() {
         connection_ = nullptr;
@@ -105,9 +123,9 @@ class UsbipLine final : public Line, UsbipPort {
                 .bus = 1,
                 .number = index_ + 2, // 1 is the hub's
                 .speed = full_speed,
-                .vendor = UsbKey::vendor,
-                .product = UsbKey::product,
-                .release = UsbKey::release,
+                .vendor = key_.personality().vendor,
+                .product = key_.personality().product,
+                .release = key_.personality().release,
                 .device_class = 2,
                 .configurations = 1,
                 .interfaces = {{2, 2, 1}, {10, 0, 0}}};
@@ -120,6 +138,7 @@ class UsbipLine final : public Line, UsbipPort {
             server_.connections_, [&](const auto& connection) { return &connection->session() == &session; });
         connection_ = found->get();
         connection_->set_line(this);
+        session.mute(muted_);
         key_.reset();
         owner_->on_powered_up();
     }
@@ -129,6 +148,7 @@ class UsbipLine final : public Line, UsbipPort {
             entry().busid + " answers nothing more until it is unplugged");
         owner_->on_host_changed();
     }
+    void on_dtr(bool on) override { owner_->on_dtr(on); }
     void on_bulk_out(ByteView bytes) override { owner_->on_input(bytes); }
     void on_read_waits() override { owner_->on_writable(); }
     void on_again() { owner_->on_writable(); }
@@ -139,7 +159,7 @@ class UsbipLine final : public Line, UsbipPort {
     Timer again_;
     LineOwner* owner_ = nullptr;
     UsbipServer::Connection* connection_ = nullptr;
-    bool plugged_ = false;
+    bool plugged_ = false, muted_ = false;
 };
 
 void UsbipServer::Connection::close() {
@@ -200,8 +220,9 @@ Result<std::unique_ptr<UsbipServer>> UsbipServer::open(Loop& loop, const std::st
     return server;
 }
 
-std::unique_ptr<Line> UsbipServer::add(const std::string& serial) {
-    auto line = std::make_unique<UsbipLine>(loop_, *this, static_cast<std::uint32_t>(lines_.size()), serial);
+std::unique_ptr<Line> UsbipServer::add(const std::string& serial, const UsbPersonality& personality) {
+    auto line = std::make_unique<UsbipLine>(loop_, *this, static_cast<std::uint32_t>(lines_.size()), serial,
+                                            personality);
     lines_.push_back(line.get());
     return line;
 }

@@ -20,8 +20,9 @@ class UsbipServer final : UsbipPorts {
     static Result<std::unique_ptr<UsbipServer>> open(Loop& loop, const std::string& host_port);
     ~UsbipServer();
 
-    // One more device: busid 1-1, 1-2 and so on, with this serial number. The server must outlive the line.
-    std::unique_ptr<Line> add(const std::string& serial);
+    // One more device: busid 1-1, 1-2 and so on, with this serial number, or none. The server must outlive
+    // the line.
+    std::unique_ptr<Line> add(const std::string& serial, const UsbPersonality& personality);
     // "127.0.0.1:3240/1-1" for the device that was added last.
     std::string path() const;
 

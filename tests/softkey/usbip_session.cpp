@@ -90,15 +90,18 @@ Result<void> UsbipSession::submit(const usbip::Submit& what, ByteView data) {
         unanswered_.push_back(what);
     } else if (what.endpoint == 0) {
         control(what, data);
-    } else if (!key.configured() || !UsbKey::has_endpoint(address) || key.halted(address)) {
+    } else if (!key.configured() || !key.has_endpoint(address) || key.halted(address)) {
         usbip::encode_submit_reply(output_, what, Status::stall, 0, {});
     } else if (!what.in) {
         writes_.push_back({what, {data.begin(), data.end()}});
         writes_size_ += data.size();
         take_writes();
-    } else if (what.endpoint == UsbKey::bulk_in) {
+    } else if (what.endpoint == key.personality().bulk_in) {
         reads_.push_back(what);
-        port_->on_read_waits();
+        stall_waiting();
+        if (read_waits()) {
+            port_->on_read_waits();
+        }
     } else {
         unanswered_.push_back(what); // a key has nothing to notify
     }
@@ -107,7 +110,7 @@ Result<void> UsbipSession::submit(const usbip::Submit& what, ByteView data) {
 
 void UsbipSession::control(const usbip::Submit& what, ByteView data) {
     UsbKey& key = port_->key();
-    const bool was_configured = key.configured();
+    const bool was_configured = key.configured(), had_dtr = key.dtr();
     auto answer = key.control(what.setup, data);
     if (!answer) {
         unanswered_.push_back(what);
@@ -123,13 +126,32 @@ void UsbipSession::control(const usbip::Submit& what, ByteView data) {
     stall_halted();
     if (key.configured() != was_configured) {
         port_->on_configuration();
+    } else if (key.dtr() != had_dtr) {
+        port_->on_dtr(key.dtr());
+    }
+}
+
+void UsbipSession::mute(bool on) {
+    muted_ = on;
+    if (port_ == nullptr || on) {
+        return;
+    }
+    take_writes();
+    if (!ended_ && read_waits()) {
+        port_->on_read_waits();
+    }
+}
+
+void UsbipSession::stall_waiting() {
+    if (port_ != nullptr && !muted_ && !reads_.empty() && !port_->key().may_read()) {
+        stall_halted();
     }
 }
 
 // A halt, or another configuration, ends what waits.
 void UsbipSession::stall_halted() {
     const UsbKey& key = port_->key();
-    if (!key.configured() || key.halted(0x80 | UsbKey::bulk_in)) {
+    if (!key.configured() || key.halted(0x80 | key.personality().bulk_in)) {
         for (const usbip::Submit& read : reads_) {
             usbip::encode_submit_reply(output_, read, Status::stall, 0, {});
         }
@@ -149,7 +171,7 @@ void UsbipSession::unlink(const usbip::Unlink& what) {
 }
 
 std::size_t UsbipSession::answer_read(ByteView bytes) {
-    if (reads_.empty() || bytes.empty()) {
+    if (!read_waits() || bytes.empty()) {
         return 0;
     }
     const usbip::Submit read = reads_.front();
@@ -169,7 +191,7 @@ void UsbipSession::take_writes() {
         return;
     }
     taking_writes_ = true;
-    while (!ended_ && accepts_writes_ && !writes_.empty()) {
+    while (!ended_ && accepts_writes_ && !muted_ && !writes_.empty()) {
         const Write write = std::move(writes_.front());
         writes_.pop_front();
         writes_size_ -= write.data.size();

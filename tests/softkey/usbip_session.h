@@ -22,6 +22,7 @@ class UsbipPort {
     virtual void on_imported(UsbipSession& session) = 0;
     virtual void on_configuration() = 0; // set, or left
     virtual void on_crashed() = 0;
+    virtual void on_dtr(bool) {} // raised or dropped
     virtual void on_bulk_out(ByteView bytes) = 0;
     virtual void on_read_waits() = 0; // answer_read() will take bytes
 
@@ -53,9 +54,13 @@ class UsbipSession {
     // The first bytes go out as the answer to the oldest bulk read; returns how many, 0 while none waits.
     // Every answer ends its transfer, as a short packet does.
     std::size_t answer_read(ByteView bytes);
-    bool read_waits() const { return !reads_.empty(); }
+    bool read_waits() const { return !muted_ && !reads_.empty(); }
     // While false, what the host writes waits, and so does its answer.
     void accept_writes(bool accept);
+    // No bulk transfer is answered, either way, until it is taken back.
+    void mute(bool on);
+    // Halts, as UsbKey::stall_reads() was told, the reads that wait.
+    void stall_waiting();
 
     ByteView pending_output() const { return output_; }
     void consume_output(std::size_t count);
@@ -81,7 +86,7 @@ class UsbipSession {
     UsbipPorts& ports_;
     UsbipPort* port_ = nullptr;
     std::uint32_t device_ = 0;
-    bool ended_ = false, accepts_writes_ = true, taking_writes_ = false;
+    bool ended_ = false, accepts_writes_ = true, taking_writes_ = false, muted_ = false;
     std::vector<Byte> input_, output_;
     std::deque<usbip::Submit> reads_, unanswered_; // bulk IN; what never is answered
     std::deque<Write> writes_;

@@ -48,6 +48,12 @@ def wrong(run):
             (["--usbip", "nonsense"], "--usbip nonsense"),
             (["--pty", run.path("k"), "--devices", "2"], "--usbip"),
             (["--usbip", "127.0.0.1:0", "--devices", "9"], "--devices"),
+            (["--pty", run.path("k"), "--device", "onerng"], "--usbip"),
+            (["--usbip", "127.0.0.1:0", "--device", "twornd"], "onerng"),
+            (["--usbip", "127.0.0.1:0", "--device", "truerng", "--keyring", run.path("r")], "--keyring"),
+            (["--pty", run.path("k"), "--fault", "stall@0"], "--usbip"),
+            (["--pty", run.path("k"), "--commands", "/nonexistent/fifo"], "/nonexistent/fifo"),
+            (["--pty", run.path("k"), "--commands", run.write("file", "")], "FIFO"),
             (["--pty", run.path("k"), "--serial", "short"], "serial")):
         program = run.start("softkey", *arguments)
         status = program.wait()
@@ -85,6 +91,33 @@ def own_key(run):
             (["--card", card, "--state", run.write("damaged", f"{serial} AAAA\n")], "damaged: line 1", 1),
             (["--card", card, "--serial", serial], "--card", 2), (["--state", state], "--state needs", 2)):
         check_contains(run.run("softkey", *key, *arguments, expect=status), says, f"the sentence for {arguments}")
+
+
+@test("softkey --commands - unplugs, plugs in, begins and mends faults as it is told; nonsense is answered and does no harm")
+def commands(run):
+    os.mkfifo(run.path("commands"))
+    key = Softkey(run, "--commands", run.path("commands"))
+    daemon = Ekeyd(run, softkeys=[key])
+
+    def tell(line, answer="done: "):
+        with open(run.path("commands"), "w", encoding="ascii") as fifo:
+            fifo.write(line + "\n")
+        key.program.wait_output("^softkey: " + re.escape(answer + line))
+
+    def wait_status(word):
+        wait_until(lambda: (daemon.key() or {}).get("Status") == word, f"the status {word!r}", 60)
+    wait_status("Running OK")
+    tell("unplug 1")
+    wait_status("Key closed. (Vanished?)")
+    tell("plug 1")
+    wait_status("Running OK")
+    tell("fault 1 short")
+    wait_status("Framing errors")
+    tell("mend 1")
+    wait_status("Running OK")
+    for nonsense in ("unplug", "unplug 2", "fault 1", "fault 1 toast", "fault 1 short@3", "dance 1", "mend 1 2"):
+        tell(nonsense, "not done: ")
+    wait_status("Running OK")
 
 
 if __name__ == "__main__":

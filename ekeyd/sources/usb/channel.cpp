@@ -296,10 +296,12 @@ void Channel::on_write_end(End end, std::size_t bytes) {
 
 // False when it was too much.
 bool Channel::trouble(Pipe& pipe, End end) {
-    if (end == End::unplugged || (end != End::cancelled && ++pipe.troubles >= most_troubles)) {
+    if (end == End::unplugged ||
+        (end != End::cancelled && !pipe.halted && ++pipe.troubles >= most_troubles)) {
         lost(why(end), condition_after(end));
         return false;
     }
+    pipe.stalls = end == End::cancelled ? pipe.stalls : end == End::stalled;
     if (end == End::stalled && !pipe.halted) {
         pipe.halted = true;
         for (Read& read : reads_) {
@@ -350,7 +352,8 @@ std::string Channel::condition() const {
     if (!alive()) {
         return lost_condition_;
     }
-    return in_.halted || out_.halted ? stalled : in_.troubles + out_.troubles > 0 ? failing : "";
+    const auto stalling = [](const Pipe& pipe) { return pipe.troubles > 0 && pipe.stalls; };
+    return stalling(in_) || stalling(out_) ? stalled : in_.troubles + out_.troubles > 0 ? failing : "";
 }
 
 void Channel::lost(std::string why_lost, std::string_view condition) {

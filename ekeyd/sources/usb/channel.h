@@ -40,7 +40,8 @@ class Channel final : private TransferOwner {
         std::uint8_t address = 0;
         bool halted = false;   // no transfer begins until the stall is cleared
         bool clearing = false; // a clear_halt is under way
-        unsigned troubles = 0; // transfers that failed, in a row
+        unsigned troubles = 0; // failures in a row; a stall is one, however many transfers it ends
+        bool stalls = false;   // the last of them was a stall
     };
 
     class Inside; // a callback

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include "tests/softkey/usbip_session.h"
 
@@ -284,6 +285,68 @@ TEST_CASE("USB/IP: SET_CONTROL_LINE_STATE crashes the key: it answers nothing mo
     CHECK(bench.answer_to(configure).empty());
     CHECK(bench.crashes == 1);
     CHECK(bench.answer_to(unlink("0000000a", "00000007")) == unlink_reply("0000000a", "ffffff98"));
+}
+
+TEST_CASE("USB/IP: reads that are to stall halt the endpoint, one clearing for each, those that wait first") {
+    Imported bench;
+    const Bytes clear = submit("0000000b", "00000000 00000000", "00000000", "02 01 0000 8100 0000");
+    const Bytes cleared = reply("0000000b", "00000000", "00000000");
+    const Bytes stalled = reply("00000007", "ffffffe0", "00000000"); // -EPIPE
+    CHECK(bench.answer_to(read_64).empty());
+    bench.usb_key.stall_reads(2);
+    bench.session.stall_waiting();
+    CHECK(bench.output() == stalled);
+    CHECK(bench.answer_to(read_64) == stalled); // halted still
+    CHECK(bench.answer_to(clear) == cleared);
+    CHECK(bench.answer_to(read_64) == stalled); // the second
+    CHECK(bench.answer_to(clear) == cleared);
+    CHECK(bench.answer_to(read_64).empty());
+    CHECK(bench.session.answer_read(Bytes(3, 'x')) == 3);
+}
+
+TEST_CASE("USB/IP: a mute device answers no bulk transfer, can be cancelled, and goes on with what waits") {
+    Imported bench;
+    const Bytes write = submit("00000009", "00000000 00000003", "00000001") + hex("03");
+    bench.session.mute(true);
+    CHECK(bench.answer_to(read_64).empty());
+    CHECK(bench.answer_to(write).empty());
+    CHECK_FALSE(bench.session.read_waits());
+    CHECK(bench.session.answer_read(Bytes(3, 'x')) == 0);
+    CHECK(bench.answer_to(unlink("0000000a", "00000007")) == unlink_reply("0000000a", "ffffff98"));
+    CHECK(bench.answer_to(read_64).empty());
+    CHECK(bench.written.empty());
+    bench.session.mute(false);
+    CHECK(bench.output() == reply("00000009", "00000000", "00000001"));
+    CHECK(bench.written == hex("03"));
+    CHECK(bench.session.answer_read(Bytes(3, 'x')) == 3);
+}
+
+TEST_CASE("a OneRNG and a TrueRNG: ids, endpoints, serial numbers; DTR is no harm") {
+    for (const auto& [personality, serial, id, endpoints] :
+         {std::tuple{onerng_usb, "00", "501d 8660 0001 01 02 03 01", "84 85 05"},
+          std::tuple{truerng_usb, "", "d804 fef5 0001 01 02 00 01", "81 82 02"}}) {
+        UsbKey key(serial, personality);
+        key.reset();
+        const auto get = [&](Byte type, Byte index) {
+            return *key.control({0x80, 6, index, type, 0, 0, 255, 0}, {});
+        };
+        CHECK(get(1, 0).data == hex("12 01 0002 02 00 00 40") + hex(id));
+        const Bytes configuration = get(2, 0).data;
+        Bytes found;
+        for (std::size_t at = 0; at < configuration.size(); at += configuration[at]) {
+            if (configuration[at + 1] == 5) {
+                found.push_back(configuration[at + 2]);
+            }
+        }
+        CHECK(found == hex(endpoints));
+        CHECK(get(3, 3).stall == (*serial == 0));
+        CHECK_FALSE(key.dtr());
+        CHECK_FALSE(key.control({0x21, 0x22, 3, 0, 0, 0, 0, 0}, {})->stall);
+        CHECK(key.dtr());
+        CHECK_FALSE(key.control({0x21, 0x22, 2, 0, 0, 0, 0, 0}, {})->stall); // RTS alone
+        CHECK_FALSE(key.dtr());
+        CHECK_FALSE(key.crashed());
+    }
 }
 
 TEST_CASE("an Entropy Key's descriptors") {

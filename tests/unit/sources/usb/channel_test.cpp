@@ -171,7 +171,7 @@ TEST_CASE("usb: a stall is cleared with nothing in flight, and the flow goes on"
         key.stalls_in = 1;
         bench.usb.go_on();
         REQUIRE(bench.wait_until([&] { return key.log.back() == "clear 129"; }));
-        CHECK(bench.link->condition() == "Transfers fail"); // until a read has worked
+        CHECK(bench.link->condition() == "Stalled"); // until a read has worked
         bench.usb.send(key, packet("after"));
         REQUIRE(bench.wait_until([&] { return bench.got == "after"; }));
         CHECK(bench.link->condition().empty());
