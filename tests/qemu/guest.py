@@ -120,7 +120,7 @@ def shared_libraries(path):
 
 
 class Guest:
-    def __init__(self, run, modules=(), programs=(), files=None, qemu=(), memory=256, kernel_options=""):
+    def __init__(self, run, modules=(), programs=(), files=None, qemu=(), memory=512, kernel_options=""):
         """`programs`: ours, by name. `modules`: names, parameters may follow: "dummy_hcd num=2". `files`: path in the
         guest to bytes; those in /bin can be run. `qemu`: more arguments."""
         self._run = run
@@ -172,7 +172,9 @@ class Guest:
 
     def start(self, script):
         with open(self._run.path("initramfs"), "wb") as image:
-            image.write(self._image(script))
+            size = image.write(self._image(script))
+        # The kernel gives its files half of the memory, and cuts off in silence what is more.
+        check(size < 0.4 * 2**20 * self._memory, f"{size} bytes of files are too much for {self._memory} MiB of memory")
         # The processor has no RDRAND and the kernel is told to trust none, so the guest's pool starts empty.
         # A panic ends the machine instead of leaving it to the time limit. A busy host keeps ticks back while the kernel
         # measures by them: its check of the timer then panics, and its idea of the processor's clock (TSC) is wrong by

@@ -21,7 +21,8 @@ def udev_files():
 
 @test("udevd: the key's link, group and mode are there, and ekeyd, which is not root, is told by udev of each arrival")
 def arrivals(run):
-    output = Guest(run, modules=USBIP_MODULES, programs=PROGRAMS, files={**attach_program(), **udev_files()}).run(r"""
+    guest = Guest(run, modules=USBIP_MODULES, programs=PROGRAMS, files={**attach_program(), **udev_files()})
+    output = guest.run(r"""
 . /test/functions.sh
 start udevd systemd-udevd
 wait_for 'udevd runs' 60 [ -S /run/udev/control ]
