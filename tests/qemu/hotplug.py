@@ -44,9 +44,7 @@ check 'the tty is for the group ekeyd' is '660 990' $tty
 check 'and so is the USB device' is '660 990' $(node $(ls /sys/bus/usb/devices | grep -- '-1$'))
 ls -l /dev/entropykey $tty
 
-settings='user = ekeyd
-group = ekeyd'
-daemon entropykey:usb
+daemon entropykey:usb --user ekeyd --group ekeyd
 running() { # running COUNT
     [ "$(list | grep -c 'YES,Running OK')" = "$1" ]
 }
@@ -62,7 +60,7 @@ end_daemon
 wait_for 'the link is back' 60 link_leads_to_tty
 
 # The same without USB: the link as the source.
-daemon entropykey:/dev/entropykey/B5A_V1PUTh+uOWIQ
+daemon entropykey:/dev/entropykey/B5A_V1PUTh+uOWIQ --user ekeyd --group ekeyd
 wait_for 'it runs by its link' 120 lists 'YES,Running OK,/dev/entropykey/B5A_V1PUTh+uOWIQ,B5A/V1PUTh+uOWIQ'
 end_daemon
 check 'no key was sent SET_CONTROL_LINE_STATE' sh -c '! grep CRASH /tmp/softkey.log'
