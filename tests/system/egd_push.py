@@ -147,6 +147,28 @@ def seed(run):
     check_equal(len(run.read("random-seed")), 64, "bytes of the new seed")
 
 
+@test("egd-push --to file:,seed=yes: systemd credits the seed, and no other file")
+def seed_for_systemd(run):
+    server = serve(run)
+    loader, unshare = "/lib/systemd/systemd-random-seed", need("unshare")
+    check(os.path.exists(loader), "systemd is not installed (tests/run installs it)")
+    if os.geteuid() != 0 or subprocess.run([unshare, "-m", "true"], capture_output=True, check=False).returncode:
+        raise Skip("mount namespaces are not to be had here")
+    os.mkdir(run.path("var"))
+    for parameter, word in (("", "not marked as creditable, not crediting"), (",seed=yes", None)):
+        run.run("egd-push", "--from", server.address, "--once", "--to", f"file:{run.path('var/random-seed')}{parameter}")
+        before = run.read("var/random-seed")
+        output = run.run("systemd-random-seed", "-m", "/bin/sh", "-c",
+                         f'mount --bind {run.path("var")} /var/lib/systemd && exec {loader} load', path=unshare,
+                         env={**os.environ, "SYSTEMD_RANDOM_SEED_CREDIT": "1", "SYSTEMD_LOG_LEVEL": "debug",
+                              "SYSTEMD_LOG_TARGET": "console"})
+        check(run.read("var/random-seed") != before, "systemd has not used the seed")
+        if word:
+            check_contains(output, word, "what systemd says of a file that is no seed")
+        else: # it says only why it does not credit
+            check("not crediting" not in output, f"systemd does not credit the seed: {output}")
+
+
 @test("egd-push --to file:,seed=yes: a file system without attributes is an error before anything is fetched")
 def seed_without_attributes(run):
     server = serve(run)
