@@ -60,6 +60,10 @@ void check_address_text(std::string_view text) {
         must(address->rest.starts_with(host + ':') && std::to_string(host_port->port).size() <= port.size(),
              "host and port are what was written");
     }
+    if (const auto cid_port = parse_cid_port(address->rest)) {
+        must(address->rest.ends_with(':' + std::to_string(cid_port->port)) && cid_port->port != 0,
+             "a port of vsock is what was written, and never none");
+    }
 }
 
 void check_numbers(std::string_view text) {

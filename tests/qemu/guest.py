@@ -159,15 +159,17 @@ class Guest:
             archive.file(path, content, 0o755 if path.startswith("/bin/") else 0o600)
         return archive.close()
 
-    @staticmethod
-    def _program(archive, path):
+    def _program(self, archive, path):
         """In /bin; what has a sandbox by way of a script that makes it strict, as harness.py does outside."""
         name = os.path.basename(path)
         arguments = confined(name, ())
+        # Without what is for debuggers: it is most of a program and would fill the guest's memory.
+        stripped = self._run.path("stripped")
+        subprocess.run([need("strip"), "-o", stripped, path], check=True)
         if not arguments:
-            archive.copy(path, f"bin/{name}")
+            archive.copy(stripped, f"bin/{name}")
             return
-        archive.copy(path, f"libexec/{name}")
+        archive.copy(stripped, f"libexec/{name}")
         archive.file(f"bin/{name}", f'#!/bin/sh\nexec /libexec/{name} {" ".join(arguments)} "$@"\n'.encode(), 0o755)
 
     def start(self, script):

@@ -10,7 +10,7 @@ dmesg | grep 'crng init done' || failed 'the kernel does not say that its genera
 """
 
 
-@test("in a guest, egd-push makes the kernel's pool ready over vsock, from an ekeyd that listens there")
+@test("in a guest, egd-push makes the kernel's pool ready over vsock, from an ekeyd that listens there; and pushes when the clock jumps")
 def vsock(run):
     output = Guest(run, programs=PROGRAMS, modules=["vsock_loopback"]).run(""". /test/functions.sh
 egd-push --from vsock:host:888 --once && failed 'a push from nobody'
@@ -23,7 +23,13 @@ wait_for 'ekeyd is ready' 60 logged ekeyd ' ready'
 dmesg | grep -q 'crng init done' && failed 'the pool was ready already'
 check 'a push' egd-push --from vsock:local:888 --once --timeout 60 -v >/tmp/push.log 2>&1
 grep 'pushed upstream=vsock:local:888 bytes=64 bits_credited=256' /tmp/push.log || failed 'no credit'
-""" + POOL_IS_READY, seconds=240)
+""" + POOL_IS_READY + """
+start again egd-push --from vsock:local:888 --interval 3600 --timeout 60 -vv
+wait_for 'a push' 60 logged again 'pushed upstream'
+check 'the clock jumps' date -s '2040-01-01 00:00'
+wait_for 'it notices' 60 logged again 'pushing early reason="the clock was set or the machine slept"'
+wait_for 'another push' 60 sh -c "sed '1,/pushing early/d' /tmp/again.log | grep -Eq 'pushed|repeated'"
+""", seconds=240)
     check_contains(output, r"vsock:host:888: cannot connect: nothing carries vsock here|nobody listens",
                    "what egd-push says of a host that is not there")
 
