@@ -34,6 +34,7 @@ wait_for() {
 start() {
     name=$1
     shift
+    : >"/tmp/$name.log" # now, not when the child gets its turn: the log of one before would be read for its own
     "$@" >"/tmp/$name.log" 2>&1 &
     eval "${name}_pid=$!"
 }
