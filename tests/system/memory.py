@@ -2,19 +2,13 @@
 """Resident memory, and where secrets are in it."""
 import base64
 import os
-import re
 import resource
 import signal
 
 from clients import Egd, free_port
 from daemons import Ekeyd, Softkey
-from harness import Skip, build_option, check, check_equal, main, program, test, wait_until
-
-
-def plain_build():
-    """Figures are for what is shipped; sanitizers have others."""
-    if build_option("b_sanitize") != "none":
-        raise Skip("built with sanitizers, whose memory is not ours")
+from harness import Skip, check, check_equal, main, program, test, wait_until
+from process_memory import memory_of, places, plain_build
 
 
 @test("ekeyd with one key and ten clients: below 6 MB resident")
@@ -46,40 +40,6 @@ def push_resident(run):
     check(int(push.status("VmRSS")) < 3 * 1024, f"{push.status('VmRSS')} kB resident")
 
 
-def regions(pid):
-    """(begin, end, readable, name, flags) of every region of a process's memory."""
-    found = []
-    with open(f"/proc/{pid}/smaps", encoding="utf-8") as lines:
-        for line in lines:
-            head = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)", line)
-            if head:
-                found.append([int(head[1], 16), int(head[2], 16), head[3][0] == "r", head[4].strip(), set()])
-            elif line.startswith("VmFlags:"):
-                found[-1][4] = set(line.split()[1:])
-    return found
-
-
-def memory_of(pid):
-    """(name, flags, bytes) of every region that can be read."""
-    try:
-        memory = open(f"/proc/{pid}/mem", "rb", buffering=0)
-    except PermissionError:
-        raise Skip("the memory of another process cannot be read here (CAP_SYS_PTRACE)") from None
-    with memory:
-        for begin, end, readable, name, flags in regions(pid):
-            if readable and name not in ("[vvar]", "[vsyscall]"):
-                memory.seek(begin)
-                try:
-                    yield name or "anonymous", flags, memory.read(end - begin)
-                except OSError:
-                    continue
-
-
-def places(pid, secret):
-    """Where a secret lies: [(region, whether it is locked and left out of core dumps)]."""
-    return [(name, {"lo", "dd"} <= flags) for name, flags, content in memory_of(pid) if secret in content]
-
-
 @test("promise 6: the long-term key is in locked memory that is left out of core dumps, and nowhere else")
 def key_is_locked(run):
     plain_build()
@@ -104,22 +64,27 @@ def noise_is_locked(run):
     key = Softkey(run, rate=3000)
     daemon = Ekeyd(run, softkeys=[key])
     daemon.seeded(10_000)
-    key.program.signal(signal.SIGSTOP)
-    try:
-        recent = key.plaintext()[-32 * 120:]
-        locked = loose = 0
-        for name, flags, content in memory_of(daemon.program.pid):
-            hits = sum(1 for at in range(0, len(recent), 32) if recent[at:at + 16] in content)
-            if {"lo", "dd"} <= flags:
-                locked += hits
-            elif hits:
-                loose += hits
-                print(f"{hits} packets in {name}, flags {sorted(flags)}")
-        print(f"of the last {len(recent) // 32} packets: {locked} in locked memory, {loose} elsewhere")
-        check(locked > 0, "no packet found in locked memory: the test shows nothing")
-        check_equal(loose, 0, "decrypted packets in memory that is not locked")
-    finally:
-        key.program.signal(signal.SIGCONT)
+
+    def found():
+        """Packets in locked memory. None when the daemon had just finished a block, and holds no packet any more."""
+        key.program.signal(signal.SIGSTOP)
+        try:
+            recent = key.plaintext()[-32 * 120:]
+            locked = loose = 0
+            for name, flags, content in memory_of(daemon.program.pid):
+                hits = sum(1 for at in range(0, len(recent), 32) if recent[at:at + 16] in content)
+                if {"lo", "dd"} <= flags:
+                    locked += hits
+                elif hits:
+                    loose += hits
+                    print(f"{hits} packets in {name}, flags {sorted(flags)}")
+            print(f"of the last {len(recent) // 32} packets: {locked} in locked memory, {loose} elsewhere")
+            check_equal(loose, 0, "decrypted packets in memory that is not locked")
+            return locked
+        finally:
+            key.program.signal(signal.SIGCONT)
+
+    wait_until(found, "packets in locked memory: without any, the test shows nothing")
 
 
 def dumps_core(run, arguments):

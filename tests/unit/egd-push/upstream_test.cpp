@@ -111,6 +111,15 @@ struct Device {
     void give(const std::string& text) {
         CHECK(::write(master.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
     }
+    // How many of this process's descriptors are it.
+    std::size_t open_here() const {
+        std::size_t count = 0;
+        for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+            std::error_code gone;
+            count += std::filesystem::read_symlink(entry, gone) == path;
+        }
+        return count;
+    }
     Fd master;
     std::string path;
 };
@@ -148,6 +157,7 @@ TEST_CASE_FIXTURE(DeviceFixture, "device: what was left in it is discarded; it i
     device.give(std::string(64, 'a') + "surplus");
     CHECK(pushes(1));
     CHECK(destination.pushes.at(0) == std::string(64, 'a'));
+    CHECK(device.open_here() == 1); // ours, `other`
     device.take(*this, 2);
     device.give(std::string(63, 'b') + "c");
     CHECK(pushes(2));
