@@ -26,7 +26,7 @@
 
 namespace ekey {
 
-class Pipeline final : public control::Subject, private StageOutlet, private FinderOwner {
+class Pipeline final : public control::Subject, private StageOutlet, private FinderOwner, private Mixer {
   public:
     using UsbMaker = Result<std::unique_ptr<usb::Backend>> (*)(Loop&);
 
@@ -69,6 +69,7 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
     void on_released(const Stage& stage, ByteView block) override;
     void on_stage_failed(const Stage& stage) override;
     void on_found(const UsbFinder& by, const std::string& address) override;
+    void mix(ByteView bytes) override { conditioner_->absorb(bytes); }
 
     void move_to_pool();
     void on_pool_low();

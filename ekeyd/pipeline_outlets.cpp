@@ -40,7 +40,7 @@ Result<void> add_part(std::vector<std::unique_ptr<Part>>& parts, std::string_vie
 
 Result<void> Pipeline::add_listener(std::string_view address) {
     return add_part(listeners_, address,
-                    [this](const config::Address& a) { return make_listener(loop_, pool_, a); });
+                    [this](const config::Address& a) { return make_listener(loop_, pool_, a, this); });
 }
 
 Result<void> Pipeline::remove_listener(std::string_view address) {
@@ -72,7 +72,10 @@ std::vector<std::string> Pipeline::listeners() const {
         lines.push_back(listener->address() + field("clients", c.clients) + field("waiting", c.waiting) +
                         field("accepted", c.accepted) + field("refused", c.refused) +
                         field("requests", c.requests) + field("bytes", c.bytes_served) +
-                        field("errors", c.protocol_errors));
+                        field("errors", c.protocol_errors) + field("denied", c.denied) +
+                        field("network-full", c.network_full) + field("timed-out", c.timed_out) +
+                        field("delayed", c.delayed) + field("held-back", c.held_back) +
+                        field("written", c.bytes_written) + field("mixed", c.bytes_mixed));
     }
     return lines;
 }

@@ -51,9 +51,11 @@ void Acceptor::Socket::on_ready(int events) {
         return;
     }
     for (int i = 0; i < batch; ++i) {
-        Fd client(accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        sockaddr_storage from{};
+        socklen_t size = sizeof from;
+        Fd client(accept4(fd, reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (client) {
-            acceptor.owner_.on_accepted(std::move(client));
+            acceptor.owner_.on_accepted(std::move(client), IpAddress::of(from));
         } else if (!concerns_one_connection(errno)) {
             if (errno != EAGAIN) {
                 acceptor.pause(errno);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "ekeyd/listeners/network.h"
 #include "ekeyd/listeners/throttle.h"
 #include "ekeyd/runtime/handle.h"
 #include "ekeyd/runtime/loop.h"
@@ -13,7 +14,8 @@ namespace ekey {
 
 class AcceptOwner {
   public:
-    virtual void on_accepted(Fd socket) = 0; // non-blocking, close-on-exec
+    // Non-blocking, close-on-exec. `from` has no family when it is a Unix peer.
+    virtual void on_accepted(Fd socket, const IpAddress& from) = 0;
 
   protected:
     ~AcceptOwner() = default;

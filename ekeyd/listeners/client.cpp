@@ -30,15 +30,19 @@ Client::~Client() {
 }
 
 void Client::enter(State state) {
-    auto& waiting = table_.count().waiting;
+    auto& counters = table_.count();
     if (state_ == State::waiting) {
-        --waiting;
+        --counters.waiting;
+    } else if (state_ == State::held_back) {
+        --counters.held_back;
     } else if (state_ == State::stalled && state == State::lost) {
         table_.unsent().drop(unsent_);
     }
     state_ = state;
     if (state_ == State::waiting) {
-        ++waiting;
+        ++counters.waiting;
+    } else if (state_ == State::held_back) {
+        ++counters.held_back;
     }
 }
 
@@ -54,7 +58,8 @@ void Client::on_ready(int events) {
     }
     switch (state_) {
     case State::reading: receive(); break;
-    case State::waiting: receive_ahead(); break;
+    case State::waiting:
+    case State::held_back: receive_ahead(); break;
     case State::stalled: send_unsent(); break;
     case State::lost: break;
     }
@@ -106,6 +111,7 @@ void Client::send_unsent() {
         }
         return;
     }
+    quiet_.rest(); // it reads
     if (table_.unsent().consume(unsent_, static_cast<std::size_t>(sent))) {
         enter(State::reading);
         carry_on();
@@ -134,6 +140,7 @@ void Client::work(ByteView in) {
         in = in.subspan(step.used);
         if (step.event == Event::request) {
             ++table_.count().requests;
+            quiet_.heard();
             if (!answer(step.request)) {
                 pending_ = step.request;
                 has_pending_ = true;
@@ -148,7 +155,10 @@ void Client::work(ByteView in) {
                 enter(State::lost);
             }
             return;
-        } // else the bytes of a write: dropped, not believed
+        } else { // the bytes of a write: not believed
+            quiet_.heard();
+            table_.written(step.written);
+        }
     }
     std::memmove(input_.data(), in.data(), in.size()); // `in` may be a part of input_
     held_ = static_cast<Byte>(in.size());
@@ -156,11 +166,7 @@ void Client::work(ByteView in) {
 
 // False when it cannot be answered now: the client then waits, is stalled, or is lost.
 bool Client::answer(const egd::Request& request) {
-    Supply& supply = table_.supply();
-    if (request.command == egd::Command::read_blocking && supply.ready(request.count) < request.count) {
-        if (flush()) {
-            enter(State::waiting);
-        }
+    if (request.command == egd::Command::read_blocking && !may_read(request.count)) {
         return false;
     }
     auto& batch = table_.batch();
@@ -171,16 +177,57 @@ bool Client::answer(const egd::Request& request) {
     switch (request.command) {
     case egd::Command::read_blocking: take(request.count, 0); break;
     case egd::Command::read: {
-        const std::size_t count = supply.ready(request.count);
+        const std::size_t count = read_now(request.count);
         out[0] = static_cast<Byte>(count);
         take(count, egd::count_size);
         break;
     }
-    case egd::Command::level: batch.size += egd::encode_level(supply.level(), out); break;
+    case egd::Command::level: batch.size += egd::encode_level(level(), out); break;
     case egd::Command::process_id: batch.size += egd::encode_process_id(getpid(), out); break;
     case egd::Command::write: break; // the parser reports none
     }
     return true;
+}
+
+// Whether a blocking read is answered now; if not, it waits, is held back, stalled or lost.
+bool Client::may_read(std::size_t count) {
+    Pacer* const pacer = table_.pacer();
+    if (pacer != nullptr && !passed_ && !pacer->pass(index_, count, Loop::now())) {
+        if (flush()) {
+            enter(State::held_back);
+            table_.hold(*this, count);
+        }
+        return false;
+    }
+    passed_ = true; // also when it is stalled or waits now
+    if (table_.supply().ready(count) < count) {
+        if (flush()) {
+            enter(State::waiting);
+        }
+        return false;
+    }
+    return true;
+}
+
+// Of a read that does not wait: how many bytes it gets.
+std::size_t Client::read_now(std::size_t count) {
+    Pacer* const pacer = table_.pacer();
+    if (pacer == nullptr) {
+        return table_.supply().ready(count);
+    }
+    const Time now = Loop::now();
+    std::size_t most = pacer->allowed(index_, count, now);
+    most = most > 0 ? table_.supply().ready(most) : 0;
+    pacer->take(index_, most, now);
+    return most;
+}
+
+// What the level command answers: never more bits than it could read now.
+std::uint64_t Client::level() {
+    const std::uint64_t bits = table_.supply().level();
+    Pacer* const pacer = table_.pacer();
+    return pacer == nullptr ? bits
+                            : 8 * pacer->allowed(index_, static_cast<std::size_t>(bits / 8), Loop::now());
 }
 
 // Moves bytes from the supply, which has so many, behind `header` bytes that are written already.
@@ -189,6 +236,7 @@ void Client::take(std::size_t count, std::size_t header) {
     if (count > 0) {
         table_.supply().take(batch.room().subspan(header, count));
     }
+    passed_ = false;
     batch.size += header + count;
     table_.count().bytes_served += count;
 }
@@ -245,6 +293,32 @@ void Client::go_on() {
         take(pending_.count, 0);
         carry_on();
     }
+    leave_if_lost();
+}
+
+void Client::rate_allows() {
+    if (vanished()) {
+        enter(State::lost);
+    } else {
+        enter(State::reading);
+        passed_ = true;
+        carry_on();
+    }
+    leave_if_lost();
+    if (state_ == State::waiting) {
+        table_.supply().wait(*this);
+    }
+}
+
+bool Client::quiet_for_too_long(const Timeouts& limits) {
+    if (waits()) {
+        quiet_.rest();
+    }
+    return state_ != State::lost && quiet_.tick(limits);
+}
+
+// From within a turn it cannot go at once.
+void Client::leave_if_lost() {
     if (state_ == State::lost) {
         watcher_.stop();
         table_.close_later(*this);

@@ -4,13 +4,17 @@
 //            v                         |
 //        [reading] --- the supply cannot meet a blocking read ---> [waiting] --- its turn ---> [reading]
 //            |
+//            +--- its rate does not allow a blocking read yet ---> [held back] --- it does ---> [reading]
+//            |
 //            +--- the socket takes no more ---> [stalled] --- it took the rest ---> [reading]
 //
-// While it waits or is stalled, its later requests wait too: up to 64 bytes here, the rest in its socket.
+// While it waits, is held back or is stalled, its later requests wait too: up to 64 bytes here, the rest in
+// its socket.
 #pragma once
 
 #include <array>
 
+#include "ekeyd/listeners/timeouts.h"
 #include "ekeyd/listeners/unsent.h"
 #include "ekeyd/pool/turns.h"
 #include "ekeyd/runtime/handle.h"
@@ -29,7 +33,7 @@ class Client final : public Taker {
     std::uint32_t index() const { return index_; } // its place in the table
 
     // It waits, and the loop cannot tell about its socket: that is full of requests, or was half closed.
-    bool unwatched() const { return state_ == State::waiting && (end_ || held_ == input_size); }
+    bool unwatched() const { return waits() && (end_ || held_ == input_size); }
     bool lost() const { return state_ == State::lost; }
     // Its peer is gone for good: reset, or (Unix) closed. A TCP peer that only closed its side may still
     // read.
@@ -37,6 +41,8 @@ class Client final : public Taker {
 
     std::size_t wanted() const override;
     bool serve(Pool& pool) override;
+    void rate_allows(); // when it is held back: goes on with the read, whose bytes are counted
+    bool quiet_for_too_long(const Timeouts& limits); // called at each of their ticks
     void try_again(); // when it waits, but not in the pool's queue: goes on if the supply is ready
 
   private:
@@ -45,11 +51,13 @@ class Client final : public Taker {
 
     enum class State : Byte {
         reading,
-        waiting, // for the supply: `pending_` is its blocking read
-        stalled, // for its socket: `unsent_` holds what it must take first
-        lost,    // to be closed
+        waiting,   // for the supply: `pending_` is its blocking read
+        held_back, // by its rate, or its network's: likewise
+        stalled,   // for its socket: `unsent_` holds what it must take first
+        lost,      // to be closed
     };
     void enter(State state);
+    bool waits() const { return state_ == State::waiting || state_ == State::held_back; }
 
     void on_ready(int events);
     void receive();
@@ -59,7 +67,11 @@ class Client final : public Taker {
     void carry_on();
     void go_on();
     bool answer(const egd::Request& request);
+    bool may_read(std::size_t count);
+    std::size_t read_now(std::size_t count);
+    std::uint64_t level();
     void take(std::size_t count, std::size_t header);
+    void leave_if_lost();
     bool flush();
     void watch();
 
@@ -72,8 +84,10 @@ class Client final : public Taker {
     egd::RequestParser parser_;
     egd::Request pending_; // valid when has_pending_
     bool has_pending_ = false;
-    bool end_ = false; // the client has closed its side
-    Byte held_ = 0;    // bytes in input_
+    bool passed_ = false; // its rate allows pending_, whose bytes are counted already
+    bool end_ = false;    // the client has closed its side
+    Quiet quiet_;
+    Byte held_ = 0; // bytes in input_
     std::array<Byte, input_size> input_;
 };
 static_assert(sizeof(Client) <= 256, "ten thousand of them are to fit in a few megabytes");

@@ -7,31 +7,79 @@
 namespace ekey {
 
 ClientTable::ClientTable(Loop& loop, Pool& pool, std::unique_ptr<Supply> supply, std::string address,
-                         std::size_t max_clients, Duration look_after_every)
+                         Limits limits, Mixer* mixer, Duration look_after_every)
     : loop_(loop), pool_(pool), supply_(std::move(supply)), address_(std::move(address)),
-      max_clients_(max_clients), look_after_every_(look_after_every), lost_timer_(loop),
-      unwatched_timer_(loop), ready_timer_(loop) {
+      limits_(std::move(limits)), mixer_(limits_.mix_writes ? mixer : nullptr),
+      look_after_every_(look_after_every), lost_timer_(loop), unwatched_timer_(loop), ready_timer_(loop),
+      pace_timer_(loop), quiet_timer_(loop) {
     lost_timer_.bind<&ClientTable::close_lost>(this);
     unwatched_timer_.bind<&ClientTable::look_after_unwatched>(this);
     ready_timer_.bind<&ClientTable::let_waiting_try>(this);
+    pace_timer_.bind<&ClientTable::pace>(this);
+    quiet_timer_.bind<&ClientTable::close_quiet>(this);
     supply_->on_ready([this] {
         if (counters_.waiting > 0) {
             ready_timer_.start(Duration::zero());
         }
     });
+    if (limits_.rate.limited() || limits_.network.any()) {
+        pacer_.emplace(limits_.rate, limits_.network);
+    }
+    if (limits_.timeouts.any()) {
+        quiet_timer_.every(limits_.timeouts.tick());
+    }
 }
 
 ClientTable::~ClientTable() = default;
 
-void ClientTable::admit(Fd socket) {
-    if (counters_.clients == max_clients_) {
+void ClientTable::admit(Fd socket, const IpAddress& from) {
+    if (!may_come(socket.get(), from)) {
         ++counters_.refused;
-        if (const auto times = said_full_.count(Loop::now())) {
-            log::warning("clients refused: as many as max-clients are connected",
-                         {{"listener", address_}, {"max_clients", max_clients_}, {"times", times}});
+        return;
+    }
+    const auto index = free_place();
+    if (!index) {
+        ++counters_.refused;
+        return;
+    }
+    if (pacer_ && !pacer_->enter(*index, from, Loop::now())) {
+        ++counters_.refused;
+        ++counters_.network_full;
+        if (const auto times = said_network_full_.count(Loop::now())) {
+            log::warning("clients refused: as many of their network as max-clients-network are connected",
+                         {{"listener", address_}, {"address", from.text()}, {"times", times}});
         }
         return;
     }
+    free_.pop_back();
+    cell(*index).emplace(*this, loop_, std::move(socket), *index);
+    ++counters_.accepted;
+    ++counters_.clients;
+}
+
+bool ClientTable::may_come(int socket, const IpAddress& from) {
+    const bool unix_peer = from.family == IpAddress::Family::none;
+    if (unix_peer ? !limits_.peers.admits(socket) : !limits_.access.admits(from)) {
+        ++counters_.denied;
+        if (const auto times = said_denied_.count(Loop::now())) {
+            log::notice(
+                "clients refused: the listener's rules do not admit them",
+                {{"listener", address_}, {"address", unix_peer ? "local" : from.text()}, {"times", times}});
+        }
+        return false;
+    }
+    if (counters_.clients == limits_.max_clients) {
+        if (const auto times = said_full_.count(Loop::now())) {
+            log::warning("clients refused: as many as max-clients are connected",
+                         {{"listener", address_}, {"max_clients", limits_.max_clients}, {"times", times}});
+        }
+        return false;
+    }
+    return true;
+}
+
+// It stays in free_ until it is taken. Nothing when there is no memory for more.
+std::optional<std::uint32_t> ClientTable::free_place() {
     try {
         if (free_.empty()) {
             const auto first = static_cast<std::uint32_t>(blocks_.size() * block_size);
@@ -42,19 +90,18 @@ void ClientTable::admit(Fd socket) {
             }
         }
     } catch (const std::bad_alloc&) {
-        ++counters_.refused;
-        return;
+        return std::nullopt;
     }
-    const std::uint32_t index = free_.back();
-    free_.pop_back();
-    cell(index).emplace(*this, loop_, std::move(socket), index);
-    ++counters_.accepted;
-    ++counters_.clients;
+    return free_.back();
 }
 
 void ClientTable::close(Client& client) {
     const std::uint32_t index = client.index();
     cell(index).reset();
+    if (pacer_) {
+        pacer_->leave(index, Loop::now());
+        pace_timer_.at(pacer_->next());
+    }
     free_.push_back(index);
     --counters_.clients;
     ++counters_.closed;
@@ -82,6 +129,53 @@ void ClientTable::let_waiting_try() {
                 client->try_again();
             }
         }
+    }
+}
+
+void ClientTable::hold(Client& client, std::size_t count) {
+    const Time now = Loop::now();
+    pacer_->hold(client.index(), count, now);
+    pace_timer_.at(pacer_->next());
+    ++counters_.delayed;
+    if (const auto times = said_delayed_.count(now)) {
+        log::info("requests wait: their clients have had what their rate allows",
+                  {{"listener", address_}, {"times", times}});
+    }
+}
+
+// Those whose rate allows it go on.
+void ClientTable::pace() {
+    const Time now = Loop::now();
+    while (const auto index = pacer_->release(now)) {
+        cell(*index)->rate_allows();
+    }
+    pace_timer_.at(pacer_->next());
+}
+
+void ClientTable::close_quiet() {
+    for (const auto& block : blocks_) {
+        for (auto& client : *block) {
+            if (client && client->quiet_for_too_long(limits_.timeouts)) {
+                ++counters_.timed_out;
+                if (const auto times = said_quiet_.count(Loop::now())) {
+                    log::info("clients closed: nothing came from them for too long",
+                              {{"listener", address_}, {"times", times}});
+                }
+                close(*client);
+            }
+        }
+    }
+}
+
+void ClientTable::written(ByteView bytes) {
+    counters_.bytes_written += bytes.size();
+    if (mixer_ == nullptr) {
+        return;
+    }
+    if (const Time now = Loop::now(); mixed_.level(mixing_rate, now) >= bytes.size()) {
+        mixed_.take(mixing_rate, bytes.size(), now);
+        counters_.bytes_mixed += bytes.size();
+        mixer_->mix(bytes);
     }
 }
 

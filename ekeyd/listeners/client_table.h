@@ -8,6 +8,8 @@
 
 #include "ekeyd/listeners/client.h"
 #include "ekeyd/listeners/listener.h"
+#include "ekeyd/listeners/listener_limits.h"
+#include "ekeyd/listeners/pacer.h"
 #include "ekeyd/listeners/supply.h"
 #include "ekeyd/listeners/throttle.h"
 
@@ -15,14 +17,14 @@ namespace ekey {
 
 class ClientTable {
   public:
-    // `address` is for the log. A vanished client that the loop cannot tell about holds its place for
-    // look_after_every at most.
-    ClientTable(Loop& loop, Pool& pool, std::unique_ptr<Supply> supply, std::string address,
-                std::size_t max_clients, Duration look_after_every = std::chrono::seconds(5));
+    // `address` is for the log; `mixer` may be null. A vanished client that the loop cannot tell about holds
+    // its place for look_after_every at most.
+    ClientTable(Loop& loop, Pool& pool, std::unique_ptr<Supply> supply, std::string address, Limits limits,
+                Mixer* mixer = nullptr, Duration look_after_every = std::chrono::seconds(5));
     ~ClientTable(); // closes all
 
-    // Takes in an accepted, non-blocking stream socket, or closes it when there are max_clients already.
-    void admit(Fd socket);
+    // Takes in an accepted, non-blocking stream socket, or closes it when the limits say so.
+    void admit(Fd socket, const IpAddress& from = {});
 
     const Listener::Counters& counters() const { return counters_; }
 
@@ -35,7 +37,11 @@ class ClientTable {
     void watch_over_unwatched();      // asks from time to time whether one of them has vanished
     void garbage();                   // one broke the protocol
     void unwatchable();               // the kernel watches no more sockets
-    void no_slot();                   // one did not read, and too many others do not either
+    void written(ByteView bytes);     // one wrote them
+    // How fast they may be served; null when nothing limits that.
+    Pacer* pacer() { return pacer_ ? &*pacer_ : nullptr; }
+    void hold(Client& client, std::size_t count); // its read waits for its rate
+    void no_slot();                               // one did not read, and too many others do not either
 
     // Answers on their way to one send(): in use by one client at a time, empty in between.
     struct Batch {
@@ -54,22 +60,30 @@ class ClientTable {
     }
 
     void close_lost();
+    bool may_come(int socket, const IpAddress& from);
+    std::optional<std::uint32_t> free_place();
     void let_waiting_try();
+    void pace();
+    void close_quiet();
     void look_after_unwatched();
 
     Loop& loop_;
     Pool& pool_;
     std::unique_ptr<Supply> supply_;
     std::string address_;
-    std::size_t max_clients_;
+    Limits limits_;
+    Mixer* mixer_;
+    Bucket mixed_;
+    std::optional<Pacer> pacer_;
     Duration look_after_every_;
     Unsent unsent_;
     Batch batch_;
     Listener::Counters counters_;
     std::vector<std::unique_ptr<Block>> blocks_;
     std::vector<std::uint32_t> free_, lost_;
-    Timer lost_timer_, unwatched_timer_, ready_timer_;
-    Throttle said_garbage_, said_full_, said_no_slot_, said_unwatchable_;
+    Timer lost_timer_, unwatched_timer_, ready_timer_, pace_timer_, quiet_timer_;
+    Throttle said_garbage_, said_full_, said_no_slot_, said_denied_, said_network_full_, said_delayed_,
+        said_quiet_, said_unwatchable_;
 };
 
 } // namespace ekey

@@ -17,15 +17,15 @@ std::vector<int> borrow(const std::vector<Fd>& sockets) {
 } // namespace
 
 EgdListener::EgdListener(Loop& loop, Pool& pool, const config::Address& address,
-                         std::unique_ptr<Supply> supply, std::size_t max_clients, UnixListener socket)
+                         std::unique_ptr<Supply> supply, Limits limits, Mixer* mixer, UnixListener socket)
     : address_(address.text), unix_(std::move(socket)),
-      clients_(loop, pool, std::move(supply), address_, max_clients),
+      clients_(loop, pool, std::move(supply), address_, std::move(limits), mixer),
       acceptor_(loop, *this, {unix_->fd()}, address_) {}
 
 EgdListener::EgdListener(Loop& loop, Pool& pool, const config::Address& address,
-                         std::unique_ptr<Supply> supply, std::size_t max_clients, std::vector<Fd> sockets)
+                         std::unique_ptr<Supply> supply, Limits limits, Mixer* mixer, std::vector<Fd> sockets)
     : address_(address.text), sockets_(std::move(sockets)),
-      clients_(loop, pool, std::move(supply), address_, max_clients),
+      clients_(loop, pool, std::move(supply), address_, std::move(limits), mixer),
       acceptor_(loop, *this, borrow(sockets_), address_) {}
 
 std::string EgdListener::bound_address() const {

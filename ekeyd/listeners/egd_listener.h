@@ -14,16 +14,16 @@ class EgdListener final : public Listener, AcceptOwner {
   public:
     // Takes over bound, listening, non-blocking sockets.
     EgdListener(Loop& loop, Pool& pool, const config::Address& address, std::unique_ptr<Supply> supply,
-                std::size_t max_clients, UnixListener socket);
+                Limits limits, Mixer* mixer, UnixListener socket);
     EgdListener(Loop& loop, Pool& pool, const config::Address& address, std::unique_ptr<Supply> supply,
-                std::size_t max_clients, std::vector<Fd> sockets);
+                Limits limits, Mixer* mixer, std::vector<Fd> sockets);
 
     const std::string& address() const override { return address_; }
     std::string bound_address() const override;
     Counters counters() const override { return clients_.counters(); }
 
   private:
-    void on_accepted(Fd socket) override { clients_.admit(std::move(socket)); }
+    void on_accepted(Fd socket, const IpAddress& from) override { clients_.admit(std::move(socket), from); }
 
     std::string address_;
     std::optional<UnixListener> unix_;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "ekeyd/config/address.h"
+#include "ekeyd/listeners/mixer.h"
 #include "ekeyd/pool/pool.h"
 #include "ekeyd/runtime/loop.h"
 #include "protocol/result.h"
@@ -15,9 +16,14 @@ namespace ekey {
 class Listener {
   public:
     struct Counters {
-        std::uint64_t accepted = 0, refused = 0, closed = 0; // refused: too many clients, not allowed
+        std::uint64_t accepted = 0, refused = 0, closed = 0; // refused: for whatever reason, at once
+        std::uint64_t denied = 0, network_full = 0; // of those refused: by a rule; too many of its network
         std::uint64_t requests = 0, bytes_served = 0, protocol_errors = 0;
-        std::uint64_t clients = 0, waiting = 0; // now
+        std::uint64_t delayed = 0;                        // requests that had to wait for a rate
+        std::uint64_t timed_out = 0;                      // of those closed: idle, or without a first request
+        std::uint64_t bytes_written = 0, bytes_mixed = 0; // by clients; of these, stirred in
+        std::uint64_t clients = 0, waiting = 0;           // now; for the supply
+        std::uint64_t held_back = 0;                      // now; for a rate
     };
     Listener() = default;
     Listener(const Listener&) = delete;
@@ -35,13 +41,17 @@ class Listener {
 Result<void> check_listener(const config::Address& address);
 
 // Binds and listens, or says why not (in use, not permitted, bad parameter). Loop and pool must outlive the
-// listener. A host name is looked up here, and waited for. Throws when no memory can be locked.
+// listener. Throws when no memory can be locked.
 //
 //     unix:/path[,mode=OCTAL][,user=NAME][,group=NAME]    mode 0600 by default
 //     tcp:HOST:PORT                                       port 0: the kernel chooses
 //     vsock:CID:PORT                                      CID a number, any, local or host
-//     all: max-clients=N (16384), output=full-entropy|drbg
+//     all: output=full-entropy|drbg, and the parameters of listener_limits.h
 //     with output=drbg: max-age=SECONDS (3600), prediction-resistance=yes|no
-Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address);
+//
+// A host name is looked up here, and waited for; while the loop runs, it is refused instead. `mixer` takes
+// what clients write when the address says accept-writes=mix; null: it is dropped.
+Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address,
+                                                Mixer* mixer = nullptr);
 
 } // namespace ekey

@@ -6,11 +6,8 @@ namespace ekey {
 
 namespace {
 
-// A guard against exhaustion, well above what one key can feed; ten thousand clients cost some 3 MB here.
-constexpr std::uint64_t default_max_clients = 16384, highest_max_clients = 1'000'000;
-
 struct Options {
-    std::size_t max_clients = default_max_clients;
+    Limits limits;
     std::optional<UnixListener::Options> unix_socket;
     std::optional<DrbgOptions> drbg; // output=drbg
     std::optional<config::HostPort> tcp;
@@ -51,21 +48,25 @@ Result<void> read_output(const config::Address& address, Options& options) {
 }
 
 Result<void> read_common(const config::Address& address, Options& options) {
-    if (const std::string* text = address.find("max-clients")) {
-        const auto number = config::parse_number("max-clients", *text, 1, highest_max_clients);
-        if (!number) {
-            return tl::unexpected(number.error());
-        }
-        options.max_clients = *number;
+    std::vector<std::string_view> known = Limits::parameters(address.kind);
+    known.insert(known.end(), {"output", "max-age", "prediction-resistance"});
+    if (address.kind == "unix") {
+        known.insert(known.end(), {"mode", "user", "group"});
     }
+    if (auto checked = config::check_parameters(address, known); !checked) {
+        return checked;
+    }
+    auto limits = Limits::read(address);
+    if (!limits) {
+        return tl::unexpected(limits.error());
+    }
+    options.limits = std::move(*limits);
     return read_output(address, options);
 }
 
 Result<void> read_unix(const config::Address& address, Options& options) {
-    if (auto known = config::check_parameters(
-            address, {"mode", "user", "group", "max-clients", "output", "max-age", "prediction-resistance"});
-        !known) {
-        return known;
+    if (auto read = read_common(address, options); !read) {
+        return read;
     }
     UnixListener::Options& socket = options.unix_socket.emplace();
     socket.path = address.rest;
@@ -83,24 +84,22 @@ Result<void> read_unix(const config::Address& address, Options& options) {
     if (const std::string* group = address.find("group")) {
         socket.group = *group;
     }
-    return read_common(address, options);
+    return {};
 }
 
 // HOST:PORT or CID:PORT, as `parse` reads it.
 template <class Where>
 Result<void> read_networked(const config::Address& address, Options& options,
                             Result<Where> (*parse)(std::string_view), std::optional<Where>& into) {
-    if (auto known =
-            config::check_parameters(address, {"max-clients", "output", "max-age", "prediction-resistance"});
-        !known) {
-        return known;
+    if (auto read = read_common(address, options); !read) {
+        return read;
     }
     auto where = parse(address.rest);
     if (!where) {
         return tl::unexpected(where.error());
     }
     into = std::move(*where);
-    return read_common(address, options);
+    return {};
 }
 
 Result<Options> read_options(const config::Address& address) {
@@ -128,10 +127,14 @@ Result<void> check_listener(const config::Address& address) {
     return options ? Result<void>() : tl::unexpected(options.error());
 }
 
-Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address) {
-    const auto options = read_options(address);
+Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address,
+                                                Mixer* mixer) {
+    auto options = read_options(address);
     if (!options) {
         return tl::unexpected(options.error());
+    }
+    if (auto found = options->limits.peers.look_up(); !found) {
+        return tl::unexpected(found.error());
     }
     auto supply = options->drbg ? drbg_supply(pool, *options->drbg) : full_entropy_supply(pool);
     if (options->unix_socket) {
@@ -139,16 +142,18 @@ Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const co
         if (!socket) {
             return tl::unexpected(socket.error());
         }
-        return std::make_unique<EgdListener>(loop, pool, address, std::move(supply), options->max_clients,
-                                             std::move(*socket));
+        return std::make_unique<EgdListener>(loop, pool, address, std::move(supply),
+                                             std::move(options->limits), mixer, std::move(*socket));
     }
+    // Whoever waits for a name server while the loop runs makes all clients wait.
+    const auto names = loop.running() ? HostNames::refuse : HostNames::look_up;
     auto sockets = options->vsock ? listen_vsock(options->vsock->cid, options->vsock->port)
-                                  : listen_tcp(options->tcp->host, options->tcp->port);
+                                  : listen_tcp(options->tcp->host, options->tcp->port, names);
     if (!sockets) {
         return tl::unexpected(sockets.error());
     }
-    return std::make_unique<EgdListener>(loop, pool, address, std::move(supply), options->max_clients,
-                                         std::move(*sockets));
+    return std::make_unique<EgdListener>(loop, pool, address, std::move(supply), std::move(options->limits),
+                                         mixer, std::move(*sockets));
 }
 
 } // namespace ekey

@@ -29,7 +29,9 @@ Loop::~Loop() {
 }
 
 void Loop::run() {
+    running_ = true;
     ev_run(loop_, 0);
+    running_ = false;
 }
 
 void Loop::stop() {

@@ -22,7 +22,8 @@ class Loop {
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
 
-    void run();  // returns after stop(), or when nothing is watched any more
+    void run();                               // returns after stop(), or when nothing is watched any more
+    bool running() const { return running_; } // within run()
     void stop(); // from a callback: run() returns once the current callbacks are done
 
     // The monotonic clock, read now (not the loop's cached time).
@@ -43,6 +44,7 @@ class Loop {
 
     struct ev_loop* loop_;
     std::vector<Ready> ready_; // in this iteration
+    bool running_ = false;
 };
 
 // What every watcher shares: a target object and a member function, called without allocation.

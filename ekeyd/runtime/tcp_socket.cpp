@@ -59,7 +59,7 @@ Fd listen_on(const addrinfo& address, bool one_of_several) {
 
 } // namespace
 
-Result<std::vector<Fd>> listen_tcp(const std::string& host, std::uint16_t port) {
+Result<std::vector<Fd>> listen_tcp(const std::string& host, std::uint16_t port, HostNames names) {
     const std::string shown =
         (host.find(':') == std::string::npos ? host : '[' + host + ']') + ':' + std::to_string(port);
     const auto refuse = [&](const std::string& why) {
@@ -69,10 +69,15 @@ Result<std::vector<Fd>> listen_tcp(const std::string& host, std::uint16_t port) 
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV | (names == HostNames::refuse ? AI_NUMERICHOST : 0);
     addrinfo* list = nullptr;
     if (const int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
         error != 0) {
+        if (error == EAI_NONAME && names == HostNames::refuse) {
+            return refuse(
+                "names are looked up when the daemon starts, and not while it runs: give an address, such "
+                "as 127.0.0.1 or [::1]");
+        }
         return refuse(error == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(error));
     }
     const Addresses addresses(list);

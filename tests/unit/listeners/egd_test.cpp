@@ -90,7 +90,7 @@ TEST_CASE("egd listener: each answer is one write, and pipelined ones share it")
     f.feed(4000);
     int pair[2]; // a socket that keeps the bounds of each write
     REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair) == 0);
-    ClientTable table(f.loop, f.pool, full_entropy_supply(f.pool), "test:", 10);
+    ClientTable table(f.loop, f.pool, full_entropy_supply(f.pool), "test:", Limits{});
     table.admit(Fd(pair[0]));
     const Fd peer(pair[1]);
     const auto ask = [&](const std::string& requests, std::vector<std::size_t> sizes) {

@@ -165,7 +165,8 @@ TEST_CASE("promise 8: a vanished client whose socket tells the loop nothing is f
     Fixture f("unix");
     int pair[2];
     REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
-    ClientTable table(f.loop, f.pool, full_entropy_supply(f.pool), "test:", 10, std::chrono::milliseconds(5));
+    ClientTable table(f.loop, f.pool, full_entropy_supply(f.pool), "test:", Limits{}, nullptr,
+                      std::chrono::milliseconds(5));
     table.admit(Fd(pair[0]));
     {
         const Fd peer(pair[1]);
