@@ -90,6 +90,7 @@ int run(const config::Settings& settings) {
     const PidFile pid_file = need(PidFile::write(settings.pidfile.value), settings.pidfile.where);
     Pipeline pipeline(loop, settings.pool_size,
                       std::chrono::duration_cast<Duration>(std::chrono::duration<double>(settings.silence)));
+    pipeline.keep_reserve(settings.reserve);
     load_keyring(pipeline, settings.keyring);
     for (const auto& listen : settings.listen) {
         need(pipeline.add_listener(listen.value), listen.where);

@@ -33,6 +33,12 @@ Result<void> Pipeline::check(const config::Settings& settings) {
         }
         return {};
     };
+    if (settings.reserve > settings.pool_size - Pool::min_capacity) {
+        return fail("reserve is " + std::to_string(settings.reserve) + ": with a pool-size of " +
+                    std::to_string(settings.pool_size) + " it is " +
+                    std::to_string(settings.pool_size - Pool::min_capacity) +
+                    " at most, or remote clients would wait for ever");
+    }
     Result<void> checked = check_all(settings.source, check_source);
     if (checked) {
         checked = check_all(settings.listen, check_listener);

@@ -39,6 +39,9 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
     // opened.
     static Result<void> check(const config::Settings& settings);
 
+    // See Pool::keep_reserve.
+    void keep_reserve(std::size_t bytes) { pool_.keep_reserve(bytes); }
+
     // Adds a source at start-up: one that is absent now is waited for. Returns its number, or 0 for an
     // address that means every dongle of a kind, now and later.
     Result<unsigned> add_configured_source(std::string_view address);

@@ -110,6 +110,7 @@ Result<std::vector<std::string>> Pipeline::health(std::optional<unsigned> number
     std::snprintf(bits, sizeof bits, "%.0f", conditioner_->gathered_bits());
     add_all({{"PoolBytes", std::to_string(pool_.size())},
              {"PoolCapacity", std::to_string(pool_.capacity())},
+             {"PoolReserved", std::to_string(pool_.reserved())},
              {"PoolBytesIn", std::to_string(pool_.counters().bytes_in)},
              {"PoolBytesOut", std::to_string(pool_.counters().bytes_out)},
              {"PoolWaiting", std::to_string(pool_.turns().size())},

@@ -35,6 +35,8 @@ std::span<const Option> option_table() {
         // From the longest EGD answer to what a machine can reasonably keep locked.
         Option{"pool-size", 0, "BYTES", "conditioned bytes to hold",
                Size{&Settings::pool_size, 256, 16777216}, "65536"},
+        Option{"reserve", 0, "BYTES", "keep so many of them for local listeners and sinks",
+               Size{&Settings::reserve, 0, 16777216}, "0"},
         Option{"silence", 0, "SECONDS", "a source that is silent for so long has failed",
                Seconds{&Settings::silence, 1, 3600}, "10"},
         Option{"log-level", 0, "LEVEL", "error, warning, notice, info or debug",

@@ -22,6 +22,7 @@ struct Settings {
     Setting user, group;                                // names to run as, or empty
     Setting identity;                                   // path; for sealed links
     std::size_t pool_size = 65536;                      // bytes
+    std::size_t reserve = 0;                            // bytes of the pool for local use
     double silence = 10; // seconds without a byte after which a source has failed
     bool foreground = false;
     std::string log_level = "info"; // error, warning, notice, info, debug

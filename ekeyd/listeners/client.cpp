@@ -21,6 +21,7 @@ bool passes(int error) {
 
 Client::Client(ClientTable& table, Loop& loop, Fd socket, std::uint32_t index)
     : table_(table), socket_(std::move(socket)), watcher_(loop), index_(index) {
+    set_local(table_.local());
     watcher_.bind<&Client::on_ready>(this);
     watcher_.watch(socket_.get(), IoWatcher::readable);
 }
@@ -175,11 +176,11 @@ bool Client::answer(const egd::Request& request) {
     }
     const ByteSpan out = batch.room();
     switch (request.command) {
-    case egd::Command::read_blocking: take(request.count, 0); break;
+    case egd::Command::read_blocking: take(request.count, 0, Claim::spare); break;
     case egd::Command::read: {
         const std::size_t count = read_now(request.count);
         out[0] = static_cast<Byte>(count);
-        take(count, egd::count_size);
+        take(count, egd::count_size, Claim::spare);
         break;
     }
     case egd::Command::level: batch.size += egd::encode_level(level(), out); break;
@@ -231,10 +232,10 @@ std::uint64_t Client::level() {
 }
 
 // Moves bytes from the supply, which has so many, behind `header` bytes that are written already.
-void Client::take(std::size_t count, std::size_t header) {
+void Client::take(std::size_t count, std::size_t header, Claim claim) {
     auto& batch = table_.batch();
     if (count > 0) {
-        table_.supply().take(batch.room().subspan(header, count));
+        table_.supply().take(batch.room().subspan(header, count), claim);
     }
     passed_ = false;
     batch.size += header + count;
@@ -290,7 +291,7 @@ void Client::go_on() {
     } else {
         enter(State::reading);
         has_pending_ = false;
-        take(pending_.count, 0);
+        take(pending_.count, 0, Claim::turn);
         carry_on();
     }
     leave_if_lost();

@@ -70,7 +70,7 @@ class Client final : public Taker {
     bool may_read(std::size_t count);
     std::size_t read_now(std::size_t count);
     std::uint64_t level();
-    void take(std::size_t count, std::size_t header);
+    void take(std::size_t count, std::size_t header, Claim claim);
     void leave_if_lost();
     bool flush();
     void watch();

@@ -30,6 +30,7 @@ class ClientTable {
 
     // For the clients.
     Supply& supply() { return *supply_; }
+    bool local() const { return limits_.local; }
     Unsent& unsent() { return unsent_; }
     Listener::Counters& count() { return counters_; }
     void close(Client& client);       // destroys it

@@ -89,12 +89,20 @@ Result<Limits> Limits::read(const config::Address& address) {
     if (!read) {
         return tl::unexpected(read.error());
     }
+    limits.local = address.kind == "unix";
+    if (const std::string* text = address.find("local")) {
+        const auto local = config::parse_yes_no("local", *text);
+        if (!local) {
+            return tl::unexpected(local.error());
+        }
+        limits.local = *local;
+    }
     limits.peers = PeerAccess::read(address);
     return limits;
 }
 
 std::vector<std::string_view> Limits::parameters(std::string_view kind) {
-    std::vector<std::string_view> names{"max-clients", "rate", "burst", "accept-writes"};
+    std::vector<std::string_view> names{"max-clients", "rate", "burst", "accept-writes", "local"};
     const auto add = [&names](const auto& more) { names.insert(names.end(), more.begin(), more.end()); };
     add(Timeouts::parameters);
     if (kind == "unix") {

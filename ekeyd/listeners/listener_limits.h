@@ -20,12 +20,14 @@ struct Limits {
     Rate rate;            // a client
     ClientNetworks::Options network;
     Timeouts timeouts;
+    bool local = true;       // the pool's reserve is for its clients
     bool mix_writes = false; // accept-writes=mix: what clients write is stirred in, and never credited
 
     // Reads the parameters of an address that are named below; others are not looked at. Names of users and
     // groups are not looked up: see PeerAccess.
     //
     //     max-clients=N rate=BYTES_PER_S burst=BYTES idle=SECONDS handshake=SECONDS accept-writes=discard|mix
+    //     local=yes|no (yes for Unix sockets)
     //     by Unix sockets: allow-uid=NAME allow-gid=NAME
     //     by tcp: allow=NETWORK deny=NETWORK max-clients-network=N rate-network=BYTES_PER_S
     //     burst-network=BYTES

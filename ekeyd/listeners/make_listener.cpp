@@ -136,7 +136,8 @@ Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const co
     if (auto found = options->limits.peers.look_up(); !found) {
         return tl::unexpected(found.error());
     }
-    auto supply = options->drbg ? drbg_supply(pool, *options->drbg) : full_entropy_supply(pool);
+    auto supply = options->drbg ? drbg_supply(pool, *options->drbg, options->limits.local)
+                                : full_entropy_supply(pool, options->limits.local);
     if (options->unix_socket) {
         auto socket = UnixListener::open(*options->unix_socket);
         if (!socket) {

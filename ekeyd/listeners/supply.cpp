@@ -22,17 +22,18 @@ void join(Pool& pool, Taker& taker) {
 
 class FullEntropy final : public Supply {
   public:
-    explicit FullEntropy(Pool& pool) : pool_(pool) {}
-    std::size_t ready(std::size_t count) override { return std::min(count, pool_.spare()); }
-    void take(ByteSpan out) override {
-        [[maybe_unused]] const bool taken = pool_.take(out);
+    FullEntropy(Pool& pool, bool local) : pool_(pool), local_(local) {}
+    std::size_t ready(std::size_t count) override { return std::min(count, pool_.spare(local_)); }
+    void take(ByteSpan out, Claim claim) override {
+        [[maybe_unused]] const bool taken = pool_.take(out, claim);
         assert(taken);
     }
-    std::uint64_t level() override { return std::uint64_t{8} * pool_.spare(); }
+    std::uint64_t level() override { return std::uint64_t{8} * pool_.spare(local_); }
     void wait(Taker& taker) override { join(pool_, taker); }
 
   private:
     Pool& pool_;
+    bool local_;
 };
 
 // Bits that a generator with a key of 256 bits can vouch for, however much is read: an honest level. Who
@@ -46,7 +47,7 @@ class Expanded final : public Supply {
         now_ = Loop::now();
         return drbg_.ready(now_, max_age_) ? count : 0;
     }
-    void take(ByteSpan out) override {
+    void take(ByteSpan out, Claim) override {
         [[maybe_unused]] const bool given = drbg_.generate(out, now_, max_age_);
         assert(given);
     }
@@ -64,13 +65,13 @@ class Expanded final : public Supply {
 // Each answer waits for a seed of its own, in the pool's queue.
 class Resistant final : public Supply {
   public:
-    explicit Resistant(Pool& pool) : pool_(pool) {}
+    Resistant(Pool& pool, bool local) : pool_(pool), local_(local) {}
     std::size_t ready(std::size_t count) override {
-        return pool_.spare() >= Generator::seed_size ? count : 0;
+        return pool_.spare(local_) >= Generator::seed_size ? count : 0;
     }
-    void take(ByteSpan out) override {
+    void take(ByteSpan out, Claim claim) override {
         const Time now = Loop::now();
-        pool_.drbg().reseed_from_pool(now);
+        pool_.drbg().reseed_from_pool(now, claim);
         [[maybe_unused]] const bool given = pool_.drbg().generate(out, now, Duration::max());
         assert(given);
     }
@@ -80,17 +81,18 @@ class Resistant final : public Supply {
 
   private:
     Pool& pool_;
+    bool local_;
 };
 
 } // namespace
 
-std::unique_ptr<Supply> full_entropy_supply(Pool& pool) {
-    return std::make_unique<FullEntropy>(pool);
+std::unique_ptr<Supply> full_entropy_supply(Pool& pool, bool local) {
+    return std::make_unique<FullEntropy>(pool, local);
 }
 
-std::unique_ptr<Supply> drbg_supply(Pool& pool, const DrbgOptions& options) {
+std::unique_ptr<Supply> drbg_supply(Pool& pool, const DrbgOptions& options, bool local) {
     if (options.prediction_resistance) {
-        return std::make_unique<Resistant>(pool);
+        return std::make_unique<Resistant>(pool, local);
     }
     return std::make_unique<Expanded>(pool, options.max_age);
 }

@@ -20,7 +20,7 @@ class Supply {
     virtual std::size_t ready(std::size_t count) = 0;
     // Fills `out`, which is not empty, with at most as many bytes as ready() has just said, or, in a taker's
     // turn, as many as it waited for.
-    virtual void take(ByteSpan out) = 0;
+    virtual void take(ByteSpan out, Claim claim) = 0;
     // What the level command answers, in bits.
     virtual std::uint64_t level() = 0;
 
@@ -41,7 +41,9 @@ struct DrbgOptions {
     bool prediction_resistance = false; // reseeds before each answer: 64 bytes of the pool
 };
 
-std::unique_ptr<Supply> full_entropy_supply(Pool& pool);
-std::unique_ptr<Supply> drbg_supply(Pool& pool, const DrbgOptions& options);
+// For clients that are local or not (the pool's reserve). The generator's own seeds are local: they serve
+// all.
+std::unique_ptr<Supply> full_entropy_supply(Pool& pool, bool local = true);
+std::unique_ptr<Supply> drbg_supply(Pool& pool, const DrbgOptions& options, bool local = true);
 
 } // namespace ekey

@@ -28,7 +28,7 @@ bool Drbg::due(Time now, Duration max_age) const {
 bool Drbg::ready(Time now, Duration max_age) {
     if (due(now, max_age)) {
         if (pool_.spare() >= Generator::seed_size) {
-            reseed_from_pool(now);
+            reseed_from_pool(now, Claim::spare);
         } else {
             pool_.turns().wait(seeder_);
         }
@@ -36,9 +36,9 @@ bool Drbg::ready(Time now, Duration max_age) {
     return generator_.usable(now, max_age);
 }
 
-void Drbg::reseed_from_pool(Time now) {
+void Drbg::reseed_from_pool(Time now, Claim claim) {
     SecretArray<Generator::seed_size> seed;
-    [[maybe_unused]] const bool taken = pool_.take(seed.span());
+    [[maybe_unused]] const bool taken = pool_.take(seed.span(), claim);
     assert(taken);
     generator_.reseed(seed.span(), now);
     ++reseeds_;

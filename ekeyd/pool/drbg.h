@@ -29,7 +29,7 @@ class Drbg {
     }
 
     // Prediction resistance: takes seed_size bytes, which the pool must hold (assertion), and reseeds.
-    void reseed_from_pool(Time now);
+    void reseed_from_pool(Time now, Claim claim = Claim::turn);
 
     // Whoever waits until it can give bytes is called after each reseed. The call must not serve anyone at
     // once: it may come from within another's turn. It lasts as long as the handle.

@@ -19,13 +19,24 @@ void Pool::put(ByteView bytes) {
     std::copy_n(bytes.begin(), before_end, ring_.data() + at);
     std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(before_end), bytes.end(), ring_.data());
     size_ += bytes.size();
+    const std::size_t kept = turns_.empty() ? size_ : reserved_ + bytes.size() / 2;
+    reserved_ = std::max(reserved_, std::min(reserve_, kept));
     counters_.bytes_in += bytes.size();
 }
 
-bool Pool::take(ByteSpan out) {
+void Pool::keep_reserve(std::size_t bytes) {
+    assert(bytes <= capacity() - min_capacity);
+    reserve_ = bytes;
+    reserved_ = std::min(size_, reserve_);
+}
+
+bool Pool::take(ByteSpan out, Claim claim) {
     if (out.size() > size_) {
         return false;
     }
+    const bool reserve_first = drawing_ || (claim == Claim::spare && !nobody_first());
+    const std::size_t others = size_ - reserved_;
+    reserved_ -= reserve_first ? std::min(out.size(), reserved_) : out.size() - std::min(out.size(), others);
     const std::size_t held = size_;
     for (std::size_t done = 0; done < out.size();) { // once, or twice across the ring's end
         const ByteSpan piece =

@@ -24,17 +24,30 @@ class Pool {
     std::size_t capacity() const { return ring_.size(); }     // bytes
     std::size_t room() const { return ring_.size() - size_; } // bytes that put() would take
 
+    // Keeps up to `bytes` of what it holds for local takers, at most capacity() - min_capacity. While anyone
+    // waits, half of what comes goes there until that much is kept: so the reserve fills however many remote
+    // clients there are, and they have the other half however much the local ones take. While nobody waits,
+    // all of it does.
+    void keep_reserve(std::size_t bytes);
+    std::size_t reserved() const { return reserved_; }
+    // What a local taker, or a remote one, may have when it is its turn.
+    std::size_t held_for(bool local) const { return local ? size_ : size_ - reserved_; }
+
     // Stores bytes; `bytes` must fit in room(). Waiters are served by the next serve(), not here.
     void put(ByteView bytes);
 
     // Less than half full. A fast source fills it above that, whatever is held up here while it is scarce.
-    bool scarce() const { return size_ < capacity() / 2; }
+    bool scarce() const { return size_ - reserved_ < (capacity() - reserve_) / 2; }
 
     // For those who do not wait: bytes that may be taken now, past those who wait. 0 while anyone waits, or
-    // is expected to at once (see turns.h).
-    std::size_t spare() const { return turns_.empty() && !(turns_.keeps_any() && scarce()) ? size_ : 0; }
+    // is expected to at once (see turns.h); but then local ones have the reserve, if none of them waits.
+    std::size_t spare(bool local = true) const {
+        return nobody_first() ? held_for(local) : local && !turns_.any_local() ? reserved_ : 0;
+    }
     // Moves out.size() bytes to `out` and erases them here; false (and nothing moved) when fewer are held.
-    bool take(ByteSpan out);
+    // The reserve comes last, unless it is what was spare.
+    bool take(ByteSpan out, Claim claim = Claim::turn);
+    void draw_on_reserve(bool on) { drawing_ = on; } // for Turns: the next turn's bytes are of the reserve
 
     // Back-pressure, the other way: `call` is called each time a take() leaves fewer than `mark` bytes where
     // there were `mark` or more. It runs within take(): it may put(), but may not take() or serve(). One at a
@@ -55,8 +68,12 @@ class Pool {
     const Counters& counters() const { return counters_; }
 
   private:
+    bool nobody_first() const { return turns_.empty() && !(turns_.keeps_any() && scarce()); }
+
     SecretBytes ring_;
     std::size_t first_ = 0, size_ = 0;
+    std::size_t reserve_ = 0, reserved_ = 0; // to be kept; kept, and counted in size_
+    bool drawing_ = false;
     std::size_t low_mark_ = 0;
     std::function<void()> on_low_;
     Turns turns_;

@@ -37,6 +37,7 @@ void Turns::wait(Taker& taker) {
         join(taker, due);
     }
     ++size_;
+    local_ += taker.local_ ? 1 : 0;
 }
 
 // Its place is kept as if it asked for `size` bytes again.
@@ -98,6 +99,7 @@ void Turns::leave(Taker& taker) {
         release(taker);
     } else {
         --size_;
+        local_ -= taker.local_ ? 1 : 0;
     }
 }
 
@@ -154,7 +156,7 @@ void Turns::run(Pool& pool) {
             continue;
         }
         const std::size_t size = taker->wanted();
-        if (pool.size() < size) {
+        if (pool.held_for(taker->local()) < size) {
             break;
         }
         leave(*taker);
@@ -165,7 +167,37 @@ void Turns::run(Pool& pool) {
             keep(*taker, size);
         }
     }
+    run_on_reserve(pool);
     running_ = false;
+}
+
+// Looks at all who wait; but those who are here wait for a source, so this is done a few times a second.
+Taker* Turns::first_local() const {
+    Taker* first = nullptr;
+    for (const Line& line : lines_) {
+        for (Taker* taker = line.head; taker != nullptr; taker = taker->next_) {
+            if (taker->local_ && !taker->kept_ && (first == nullptr || taker->due_ < first->due_)) {
+                first = taker;
+            }
+        }
+    }
+    return first;
+}
+
+void Turns::run_on_reserve(Pool& pool) {
+    while (local_ > 0 && pool.reserved() > 0) {
+        Taker* const taker = first_local();
+        if (pool.reserved() < taker->wanted()) {
+            break;
+        }
+        leave(*taker);
+        pool.draw_on_reserve(true);
+        const bool again = taker->serve(pool);
+        pool.draw_on_reserve(false);
+        if (again) {
+            wait(*taker);
+        }
+    }
 }
 
 } // namespace ekey

@@ -12,6 +12,9 @@
 // (anticipation, as Iyer and Druschel gave it to disk schedulers, SOSP 2001); those due later wait for it.
 // Only while the pool is scarce: when it is plentiful, nothing is held up.
 //
+// A reserve (pool.h) is for local takers. One that waits for what others are to have first is served from it,
+// and keeps its turn for the rest of what it asks.
+//
 // Due times of clients lie within 255 bytes of now, so they hash into 256 slots without a search (a timing
 // wheel, Varghese and Lauck 1987): the cost is a constant for each answer.
 #pragma once
@@ -25,6 +28,9 @@ namespace ekey {
 
 class Pool;
 class Turns;
+
+// By what right bytes are taken: it is the taker's turn, or nobody is passed over (Pool::spare).
+enum class Claim { turn, spare };
 
 // One that waits: a blocked client, a sink. Leaves its queue when destroyed.
 class Taker {
@@ -43,9 +49,11 @@ class Taker {
     virtual bool serve(Pool& pool) = 0;
 
     bool waiting() const { return queue_ != nullptr && !kept_; }
+    bool local() const { return local_; }
 
   protected:
     virtual ~Taker();
+    void set_local(bool local) { local_ = local; } // before it waits for the first time
 
   private:
     friend class Turns;
@@ -55,6 +63,7 @@ class Taker {
     std::uint64_t served_at_ = 0;  // the same, of its last answer; valid when kept_
     std::uint64_t kept_since_ = 0; // Turns::term_; valid when kept_
     bool kept_ = false;            // it does not wait, but its place is kept
+    bool local_ = true;            // the reserve is for it
 };
 
 class Turns {
@@ -68,6 +77,7 @@ class Turns {
     void leave(Taker& taker); // gives up its place, if it has one
     bool empty() const { return size_ == 0; }
     std::size_t size() const { return size_; }
+    bool any_local() const { return local_ > 0; } // waits
 
     // Serves until the pool cannot satisfy the next one, for whom all others then wait, or until the next one
     // is expected (below) and the pool is scarce. No effect from within a Taker's serve().
@@ -95,12 +105,15 @@ class Turns {
     bool expected(const Taker& taker) const;
     void release(Taker& taker);
     Taker* next() const;
+    Taker* first_local() const;
+    void run_on_reserve(Pool& pool);
     std::size_t next_occupied(std::size_t slot) const;
 
     std::array<Line, slots> lines_{};
     std::array<std::uint64_t, slots / 64> occupied_{}; // a bit for each line that is not empty
     std::uint64_t now_ = 0;                            // virtual time: bytes of service to each
     std::size_t size_ = 0;                             // those who wait
+    std::size_t local_ = 0;                            // of these, the local ones
     std::function<void()> begin_term_;                 // null: no places are kept
     std::uint64_t term_ = 0;                           // counts them
     std::size_t kept_now_ = 0, kept_before_ = 0;       // places kept since this term, since the one before

@@ -156,6 +156,32 @@ def network_clients(run):
         client.close()
 
 
+@test("promise 7: a reserve is there for a local client while remote ones take all they can get")
+def reserve(run):
+    port = free_port()
+    key = Softkey(run, rate=200)
+    daemon = Ekeyd(run, f"listen = tcp:127.0.0.1:{port}", "pool-size = 8192", "reserve = 2048", softkeys=[key])
+    daemon.seeded()
+    crowd = [From(port, f"127.0.7.{number}") for number in range(1, 21)]
+    for client in crowd:
+        client.send(b"\x02\xff" * 200)  # more than a minute's noise
+
+    def health(name):
+        return int(re.search(rf"^{name}=(\d+)$", daemon.health(), re.MULTILINE).group(1))
+
+    wait_until(lambda: health("PoolReserved") == 2048, "the reserve fills beside twenty greedy clients", PATIENT)
+    check(health("PoolWaiting") > 0, "no remote client waits")
+    with daemon.client() as local:
+        check(local.level() >= 8 * 1024, "the reserve is not told to a local client")
+        check_equal(len(local.read_now(255)), 255, "bytes that a local client gets without waiting")
+    with From(port, "127.0.8.1") as remote:
+        check_equal(remote.read_now(255), b"", "bytes of the reserve that a remote client gets")
+    before = counters(daemon)["bytes"]
+    wait_until(lambda: counters(daemon)["bytes"] > before, "remote clients are served on", PATIENT)
+    for client in crowd:
+        client.close()
+
+
 @test("time-outs: who says nothing is closed; who waits for its bytes is not")
 def idle(run):
     port = free_port()

@@ -1,6 +1,7 @@
 // What a client of a limited listener sees.
 #include <memory>
 #include <string>
+#include <tuple>
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -38,7 +39,7 @@ TEST_CASE("limits: bad ones are refused in a sentence") {
     CHECK(
         tcp("rate=1000,burst=255,rate-network=1,burst-network=1000,max-clients-network=3,network-prefix4=32,"
             "network-prefix6=48,idle=60,handshake=10,accept-writes=mix,allow=10.0.0.0/8,deny=10.1.0.0/"
-            "16,max-clients=5") == "");
+            "16,max-clients=5,local=yes") == "");
     CHECK(refusal(
               "unix:/"
               "x,rate=1000,burst=1000,idle=60,handshake=10,accept-writes=discard,allow-uid=root,allow-uid=5,"
@@ -52,6 +53,7 @@ TEST_CASE("limits: bad ones are refused in a sentence") {
     CHECK(says(tcp("rate-network=5,network-prefix4=33"), "from 1 to 32"));
     CHECK(says(tcp("network-prefix6=64"), "nothing else is counted by network"));
     CHECK(says(tcp("accept-writes=yes"), "it takes discard and mix"));
+    CHECK(says(tcp("local=remote"), "local is \"remote\": expected yes or no"));
     CHECK(says(tcp("idle=0"), "idle"));
     CHECK(says(tcp("allow=10.0.0.1/8"), "10.0.0.0/8"));
     CHECK(says(tcp("alow=10.0.0.0/8"), "did you mean allow?"));
@@ -221,5 +223,31 @@ TEST_CASE("limits: bytes that clients write are mixed when the listener says so,
         REQUIRE(write(peer.get(), &level, 1) == 1);
         f.settle();
         CHECK(recv(peer.get(), answer, sizeof answer, 0) == 4); // the stream is where it should be
+    }
+}
+
+TEST_CASE("promise 7: the pool's reserve is for Unix sockets and those that say local=yes") {
+    for (const auto& [kind, parameters, local] :
+         {std::tuple{"unix", "", true},
+          {"tcp", "", false},
+          {"tcp", ",local=yes", true},
+          {"unix", ",local=no", false},
+          {"unix", ",local=no,output=drbg,prediction-resistance=yes", false}}) {
+        Fixture f(kind, parameters);
+        f.pool.keep_reserve(1000);
+        f.feed(1000);
+        Peer peer(f);
+        peer.send("\x01\x20\x00"s);
+        if (local) {
+            CHECK(peer.read(33) == "\x20" + stream(0, 32));
+            CHECK(peer.read(4) == "\x00\x00\x1e\x40"s); // 968 bytes
+            continue;
+        }
+        CHECK(peer.read(5) == std::string(5, '\0'));
+        peer.send("\x02\x20");
+        CHECK(peer.nothing_to_read());
+        f.feed(128); // the reserve is full: all of it is for who waits
+        CHECK(peer.read(32).size() == 32);
+        CHECK(f.pool.reserved() == 1000);
     }
 }
