@@ -33,11 +33,10 @@ Result<void> Pipeline::check(const config::Settings& settings) {
         }
         return {};
     };
-    if (settings.reserve > settings.pool_size - Pool::min_capacity) {
-        return fail("reserve is " + std::to_string(settings.reserve) + ": with a pool-size of " +
-                    std::to_string(settings.pool_size) + " it is " +
-                    std::to_string(settings.pool_size - Pool::min_capacity) +
-                    " at most, or remote clients would wait for ever");
+    if (settings.reserve > 0 && settings.reserve + Pool::least_shared > settings.pool_size) {
+        return fail("reserve is " + std::to_string(settings.reserve) + ": pool-size, which is " +
+                    std::to_string(settings.pool_size) + ", must be at least " +
+                    std::to_string(Pool::least_shared) + " more");
     }
     Result<void> checked = check_all(settings.source, check_source);
     if (checked) {

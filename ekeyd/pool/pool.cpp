@@ -25,7 +25,7 @@ void Pool::put(ByteView bytes) {
 }
 
 void Pool::keep_reserve(std::size_t bytes) {
-    assert(bytes <= capacity() - min_capacity);
+    assert(bytes == 0 || bytes + least_shared <= capacity());
     reserve_ = bytes;
     reserved_ = std::min(size_, reserve_);
 }

@@ -16,6 +16,9 @@ class Pool {
   public:
     // The longest EGD answer and its count: a smaller pool could leave a client waiting for ever.
     static constexpr std::size_t min_capacity = 256;
+    // What a reserve must leave: as much, and room for a conditioned output of 64 bytes, which is put as a
+    // whole or not at all.
+    static constexpr std::size_t least_shared = min_capacity + 64;
 
     // Capacity in bytes, in locked memory: at least min_capacity. Throws when the memory cannot be locked.
     explicit Pool(std::size_t capacity);
@@ -24,7 +27,7 @@ class Pool {
     std::size_t capacity() const { return ring_.size(); }     // bytes
     std::size_t room() const { return ring_.size() - size_; } // bytes that put() would take
 
-    // Keeps up to `bytes` of what it holds for local takers, at most capacity() - min_capacity. While anyone
+    // Keeps up to `bytes` of what it holds for local takers, at most capacity() - least_shared. While anyone
     // waits, half of what comes goes there until that much is kept: so the reserve fills however many remote
     // clients there are, and they have the other half however much the local ones take. While nobody waits,
     // all of it does.

@@ -123,13 +123,13 @@ TEST_CASE("promise 7: a local client that drinks without pause does not starve r
 }
 
 TEST_CASE("pool: the largest reserve leaves room for the longest answer to a remote client") {
-    Pool pool(512);
-    pool.keep_reserve(512 - Pool::min_capacity);
-    Remote remote(255, 2);
+    Pool pool(576);
+    pool.keep_reserve(576 - Pool::least_shared);
+    Remote remote(255, 50);
     pool.turns().wait(remote);
-    for (int i = 0; i < 64 && pool.room() >= 64; ++i) {
+    for (int i = 0; i < 500 && pool.room() >= 64; ++i) {
         put(pool, 64);
         pool.serve();
     }
-    CHECK(remote.got_ == 510);
+    CHECK(remote.got_ == 50 * 255);
 }
