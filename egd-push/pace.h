@@ -24,6 +24,7 @@ class Schedule {
     // "Full jitter": any moment of the span is as likely, so that those who failed together come back evenly
     // spread over it, and not in its second half alone.
     Time after_failure(Time now);
+    void succeeded() { span_ = first_span; } // the next failure is the first again
 
   private:
     Duration interval_, span_ = first_span;

@@ -91,6 +91,7 @@ int run(const config::Settings& settings) {
     Pipeline pipeline(loop, settings.pool_size,
                       std::chrono::duration_cast<Duration>(std::chrono::duration<double>(settings.silence)));
     pipeline.keep_reserve(settings.reserve);
+    pipeline.set_identity(settings.identity.value);
     load_keyring(pipeline, settings.keyring);
     for (const auto& listen : settings.listen) {
         need(pipeline.add_listener(listen.value), listen.where);

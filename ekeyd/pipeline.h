@@ -19,6 +19,7 @@
 #include "ekeyd/pool/rbg3_xor.h"
 #include "ekeyd/runtime/loop.h"
 #include "ekeyd/runtime/secret.h"
+#include "ekeyd/sealed/node.h"
 #include "ekeyd/sinks/sink.h"
 #include "ekeyd/sources/usb/libusb_backend.h"
 #include "ekeyd/sources/usb_finder.h"
@@ -68,6 +69,11 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
     void end_capture(control::CaptureReceiver& receiver) override;
     void shutdown() override;
 
+    // Where this host's key for sealed links is, which is read when something needs it.
+    void set_identity(std::string path) { identity_path_ = std::move(path); }
+    // Reads again what listeners have from files (peers). What is wrong is logged, and changes nothing.
+    void reload();
+
   private:
     void on_released(const Stage& stage, ByteView block) override;
     void on_stage_failed(const Stage& stage) override;
@@ -81,6 +87,7 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
     Result<unsigned> add(config::Address address, bool must_open);
     Result<unsigned> add_finder(const UsbDriver& driver, const config::Address& address);
     Result<usb::Backend*> usb();
+    Result<SealedNode*> node();
     Result<std::size_t> free_credit_slot() const;
     Stage* stage(unsigned number) const;
     static tl::unexpected<Error> no_source(unsigned number);
@@ -88,6 +95,8 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
     Loop& loop_;
     Duration silence_;
     config::Keyring keyring_;
+    std::string identity_path_;
+    std::unique_ptr<SealedNode> node_; // null until a sealed source or listener needs it
 
     Locked<Conditioner> conditioner_;
     Rbg3Xor xor_;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "ekeyd/runtime/log.h"
+
 #include "ekeyd/runtime/refusal.h"
 
 namespace ekey {
@@ -60,6 +62,15 @@ Result<void> Pipeline::remove_sink(std::string_view address) {
     auto removed = remove_part(sinks_, address, "sink");
     pool_.serve(); // others may have waited for it
     return removed;
+}
+
+void Pipeline::reload() {
+    for (const auto& listener : listeners_) {
+        if (auto done = listener->reload(); !done) {
+            log::error("not reloaded: all stays as it was",
+                       {{"listener", listener->address()}, {"reason", done.error().what}});
+        }
+    }
 }
 
 std::vector<std::string> Pipeline::listeners() const {

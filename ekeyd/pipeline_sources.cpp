@@ -67,7 +67,7 @@ Result<unsigned> Pipeline::add(config::Address address, bool must_open) {
         return add_finder(*driver, address);
     }
     auto source = make_source(address, {loop_, [this](const auto& serial) { return keyring_.find(serial); },
-                                        [this] { return usb(); }});
+                                        [this] { return usb(); }, [this] { return node(); }});
     if (!source) {
         return tl::unexpected(source.error());
     }
@@ -131,6 +131,24 @@ Result<usb::Backend*> Pipeline::usb() {
         usb_ = std::move(*made);
     }
     return usb_.get();
+}
+
+Result<SealedNode*> Pipeline::node() {
+    if (!node_) {
+        auto identity = config::Identity::read(identity_path_);
+        if (!identity) {
+            return tl::unexpected(identity.error());
+        }
+        node_ = std::make_unique<SealedNode>(std::move(*identity));
+        log::info("this host's key for sealed links",
+                  {{"public_key", sealed::encode_key(node_->keys().public_key)}});
+        node_->on_path_grown([this] {
+            for (const auto& listener : listeners_) {
+                listener->on_path_grown();
+            }
+        });
+    }
+    return node_.get();
 }
 
 std::vector<Pipeline::Finder>::iterator Pipeline::finder(std::string_view address) {

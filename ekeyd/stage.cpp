@@ -187,7 +187,7 @@ Statistics Stage::statistics() const {
     source_->add_statistics(out);
     const auto& c = monitor_->counters();
     out.emplace_back("HealthState", std::string(health::name(monitor_->state())));
-    out.emplace_back("MinEntropyPerByte", decimal(claims_.min_entropy));
+    out.emplace_back("MinEntropyPerByte", decimal(min_entropy()));
     out.emplace_back("BytesReleased", std::to_string(c.bytes_released));
     out.emplace_back("BytesDiscarded", std::to_string(c.bytes_discarded));
     return out;
@@ -211,7 +211,7 @@ Statistics Stage::health() const {
     out.emplace_back("Status", this->status().word);
     out.emplace_back("Path", status.path);
     out.emplace_back("SerialNo", status.serial);
-    out.emplace_back("MinEntropyPerByte", decimal(claims_.min_entropy));
+    out.emplace_back("MinEntropyPerByte", decimal(min_entropy()));
     count("BytesTested", c.bytes_tested);
     count("BytesReleased", c.bytes_released);
     count("BytesDiscarded", c.bytes_discarded);

@@ -1,6 +1,7 @@
 // One source in the pipeline: the driver, its health tests, what becomes of it when it fails, and captures.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,7 +44,8 @@ class Stage final : private SourceOwner {
     void keyring_changed() { source_->keyring_changed(); }
 
     const Identity& identity() const { return identity_; }
-    double min_entropy() const { return claims_.min_entropy; }
+    // Bits a byte that are counted now.
+    double min_entropy() const { return std::min(claims_.min_entropy, source_->most_min_entropy()); }
     SourceStatus status() const;
     Statistics statistics() const;
     Statistics health() const;          // name and value

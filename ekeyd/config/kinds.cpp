@@ -14,6 +14,7 @@ enum class Rest {
     socket,    // an absolute path that fits a socket's address
     host_port, // HOST:PORT
     cid_port,  // CID:PORT
+    egd,       // unix: and a socket's path, or tcp: and HOST:PORT
     usb,       // "usb", or "usb:" and a serial number or a place
     usb_path,  // as usb, or an absolute path
     missing,   // named in the documents, not in this build
@@ -35,8 +36,8 @@ constexpr Kind kinds[] = {
     {Role::source, "tty", Rest::path},
     {Role::source, "havege", Rest::none},
     {Role::source, "jitter", Rest::none},
-    {Role::source, "egd", Rest::missing},
-    {Role::source, "sealed", Rest::missing},
+    {Role::source, "egd", Rest::egd},
+    {Role::source, "sealed", Rest::host_port},
     {Role::listen, "unix", Rest::socket},
     {Role::listen, "tcp", Rest::host_port},
     {Role::listen, "vsock", Rest::cid_port},
@@ -105,6 +106,17 @@ Result<void> check_rest(const Kind& kind, const Address& address) {
     case Rest::cid_port:
         if (auto cid_port = parse_cid_port(address.rest); !cid_port) {
             return fail(cid_port.error().what);
+        }
+        return {};
+    case Rest::egd:
+        if (address.rest.starts_with("unix:")) {
+            return check_path(std::string_view(address.rest).substr(5), true);
+        }
+        if (!address.rest.starts_with("tcp:")) {
+            return fail("egd: is followed by unix:/PATH or tcp:HOST:PORT");
+        }
+        if (auto host_port = parse_host_port(std::string_view(address.rest).substr(4)); !host_port) {
+            return fail(host_port.error().what);
         }
         return {};
     case Rest::usb:

@@ -35,6 +35,11 @@ class Listener {
     // (of a name with several addresses, the first).
     virtual std::string bound_address() const = 0;
     virtual Counters counters() const = 0;
+
+    // Reads again what it has from files. Errors: what is wrong, and where; then nothing changes.
+    virtual Result<void> reload() { return {}; }
+    // Clients of sealed links have been told of fewer hosts than our noise has passed by now.
+    virtual void on_path_grown() {}
 };
 
 // Says what is wrong with the text of an address, before anything is opened.

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 
+#include "ekeyd/config/kinds.h"
 #include "ekeyd/sources/device.h"
 #include "ekeyd/sources/port.h"
 #include "ekeyd/sources/processor_noise.h"
 #include "ekeyd/sources/raw_source.h"
 #include "ekeyd/sources/tty.h"
+#include "ekeyd/sources/upstream_source.h"
 #include "ekeyd/sources/usb/usb_link.h"
 #include "ekeyd/sources/usb_driver.h"
 
@@ -54,6 +56,75 @@ Made make_tty(const config::Address& address, const SourceContext& context) {
                                        RawTraits{.min_entropy = tty_claim});
 }
 
+// A Unix socket's server is on this host, and nothing is known of it: half of a perfect one. What comes over
+// TCP in clear is known to whoever watches, and is mixed in alone.
+constexpr double local_claim = 4.0, clear_claim = 0.0;
+
+Made make_egd(const config::Address& address, const SourceContext& context) {
+    if (auto known = config::check_parameters(address, {"min-entropy", "fips"}); !known) {
+        return tl::unexpected(known.error());
+    }
+    UpstreamSource::Options options;
+    options.path = "egd:" + address.rest;
+    options.claimed = address.find("min-entropy") != nullptr;
+    const std::size_t colon = std::min(address.rest.find(':'), address.rest.size());
+    options.where.kind = address.rest.substr(0, colon);
+    options.where.rest = address.rest.substr(std::min(colon + 1, address.rest.size()));
+    options.where.text = address.rest;
+    const bool local = options.where.kind == "unix";
+    options.min_entropy = local ? local_claim : clear_claim;
+    if (!local && options.where.kind != "tcp") {
+        return fail(address.text + ": expected unix:/PATH or tcp:HOST:PORT after 'egd:'");
+    }
+    Result<void> checked;
+    if (local) {
+        checked = config::check_path(options.where.rest, true);
+    } else if (const auto where = config::parse_host_port(options.where.rest); !where) {
+        checked = tl::unexpected(where.error());
+    } else if (where->port == 0) {
+        checked = fail("port 0: expected the server's");
+    }
+    if (!checked) {
+        return fail(address.text + ": " + checked.error().what);
+    }
+    return std::make_unique<UpstreamSource>(context.loop, std::move(options));
+}
+
+// What an ekeyd serves is full entropy by its own accounting, with a margin of 64 bits in 576, and only it
+// and we have seen it. A server that gives less says so to its peer (credit=, output=drbg).
+constexpr double sealed_claim = 8.0;
+
+Made make_sealed(const config::Address& address, const SourceContext& context) {
+    if (auto known = config::check_parameters(address, {"key", "min-entropy", "fips"}); !known) {
+        return tl::unexpected(known.error());
+    }
+    const auto where = config::parse_host_port(address.rest);
+    if (!where || where->port == 0) {
+        return fail(address.text + ": expected HOST:PORT after 'sealed:'" +
+                    (where ? "" : ": " + where.error().what));
+    }
+    const std::string* const key = address.find("key");
+    UpstreamSource::Options options;
+    options.server = key != nullptr ? sealed::decode_public_key(*key) : std::nullopt;
+    if (!options.server) {
+        return fail(address.text + ": key= is to be the server's public key, 44 characters of base64, as "
+                                   "ekeydctl pubkey prints it there");
+    }
+    options.path = "sealed:" + address.rest;
+    options.claimed = address.find("min-entropy") != nullptr;
+    options.min_entropy = sealed_claim;
+    options.where.kind = "tcp";
+    options.where.rest = options.where.text = address.rest;
+    if (context.node) { // else its address alone is looked at
+        const auto node = context.node();
+        if (!node) {
+            return tl::unexpected(node.error());
+        }
+        options.node = *node;
+    }
+    return std::make_unique<UpstreamSource>(context.loop, std::move(options));
+}
+
 #if defined(EKEYD_HAVEGE) || defined(EKEYD_JITTER)
 template <auto Make>
 Made make_processor_noise(const config::Address& address, const SourceContext& context) {
@@ -75,6 +146,8 @@ struct Driver {
 constexpr std::array drivers{
     Driver{"device", make_device},
     Driver{"tty", make_tty},
+    Driver{"egd", make_egd},
+    Driver{"sealed", make_sealed},
 #ifdef EKEYD_HAVEGE
     Driver{"havege", make_processor_noise<make_havege>},
 #endif

@@ -6,6 +6,7 @@
 
 #include "ekeyd/config/address.h"
 #include "ekeyd/runtime/loop.h"
+#include "ekeyd/sealed/node.h"
 #include "ekeyd/sources/entropy_key.h"
 #include "ekeyd/sources/source.h"
 #include "ekeyd/sources/usb_driver.h"
@@ -18,6 +19,7 @@ struct SourceContext {
     Loop& loop;
     EntropyKey::KeyLookup keys;
     std::function<Result<usb::Backend*>()> usb = {}; // starts USB when it is first asked for
+    std::function<Result<SealedNode*>()> node = {};  // reads this host's key when it is first asked for
 };
 
 // For an address that means every dongle of a kind, now and later (entropykey:usb): its driver. Else null.

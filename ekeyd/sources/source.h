@@ -68,6 +68,8 @@ class Source {
     virtual void add_statistics(Statistics& out) const = 0;
 
     virtual double default_min_entropy() const = 0; // bits a byte; each driver says why
+    // Bits a byte that count at most, as things are now.
+    virtual double most_min_entropy() const { return 8; }
 };
 
 } // namespace ekey
