@@ -55,6 +55,20 @@ class StopSignals {
     SignalWatcher term_, interrupt_;
 };
 
+// The files of listeners are read again.
+class ReloadSignal {
+  public:
+    ReloadSignal(Loop& loop, Pipeline& pipeline) : pipeline_(pipeline), hangup_(loop) {
+        hangup_.bind<&ReloadSignal::reload>(this);
+        hangup_.start(SIGHUP);
+    }
+
+  private:
+    void reload(int) { pipeline_.reload(); }
+    Pipeline& pipeline_;
+    SignalWatcher hangup_;
+};
+
 void load_keyring(Pipeline& pipeline, const config::Setting& keyring) {
     // A host that has no key yet has no keyring yet; one that was named must be there.
     if (keyring.where == "default" && !std::filesystem::exists(keyring.value)) {
@@ -85,12 +99,12 @@ int run(const config::Settings& settings) {
     const StopSignals signals(loop);
     std::signal(SIGPIPE, SIG_IGN); // a reader that went away is an error of the write
     std::signal(SIGXFSZ, SIG_IGN); // a file at its size limit too
-    std::signal(SIGHUP, SIG_IGN);
 
     const PidFile pid_file = need(PidFile::write(settings.pidfile.value), settings.pidfile.where);
     Pipeline pipeline(loop, settings.pool_size,
                       std::chrono::duration_cast<Duration>(std::chrono::duration<double>(settings.silence)));
     pipeline.keep_reserve(settings.reserve);
+    const ReloadSignal reload(loop, pipeline);
     pipeline.set_identity(settings.identity.value);
     load_keyring(pipeline, settings.keyring);
     for (const auto& listen : settings.listen) {

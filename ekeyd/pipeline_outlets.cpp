@@ -41,8 +41,9 @@ Result<void> add_part(std::vector<std::unique_ptr<Part>>& parts, std::string_vie
 } // namespace
 
 Result<void> Pipeline::add_listener(std::string_view address) {
-    return add_part(listeners_, address,
-                    [this](const config::Address& a) { return make_listener(loop_, pool_, a, this); });
+    return add_part(listeners_, address, [this](const config::Address& a) {
+        return make_listener(loop_, pool_, a, this, [this] { return node(); });
+    });
 }
 
 Result<void> Pipeline::remove_listener(std::string_view address) {

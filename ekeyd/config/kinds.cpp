@@ -41,7 +41,7 @@ constexpr Kind kinds[] = {
     {Role::listen, "unix", Rest::socket},
     {Role::listen, "tcp", Rest::host_port},
     {Role::listen, "vsock", Rest::cid_port},
-    {Role::listen, "sealed", Rest::missing},
+    {Role::listen, "sealed", Rest::host_port},
     {Role::listen, "http", Rest::missing},
     {Role::listen, "pollen", Rest::missing},
     {Role::sink, "kernel", Rest::none},

@@ -19,8 +19,8 @@ bool passes(int error) {
 }
 } // namespace
 
-Client::Client(ClientTable& table, Loop& loop, Fd socket, std::uint32_t index)
-    : table_(table), socket_(std::move(socket)), watcher_(loop), index_(index) {
+Client::Client(ClientTable& table, Loop& loop, Fd socket, std::uint32_t index, std::unique_ptr<Seal> seal)
+    : table_(table), socket_(std::move(socket)), seal_(std::move(seal)), watcher_(loop), index_(index) {
     set_local(table_.local());
     watcher_.bind<&Client::on_ready>(this);
     watcher_.watch(socket_.get(), IoWatcher::readable);
@@ -52,13 +52,35 @@ bool Client::vanished() const {
     return poll(&about, 1, 0) > 0 && (about.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
+void Client::begin() {
+    if (seal_ && seal_->has_input()) {
+        on_ready(IoWatcher::readable);
+    }
+}
+
+// As recv(2) and send(2), whether the link is sealed or not.
+ssize_t Client::read(ByteSpan into) {
+    return seal_ ? seal_->read(socket_.get(), into, Loop::now())
+                 : recv(socket_.get(), into.data(), into.size(), 0);
+}
+
+ssize_t Client::write(ByteView bytes) {
+    return seal_ ? seal_->write(socket_.get(), bytes)
+                 : send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+}
+
 void Client::on_ready(int events) {
     if ((events & IoWatcher::unwatchable) != 0) {
         table_.unwatchable();
         enter(State::lost);
+    } else if (seal_ && (events & IoWatcher::writable) != 0 && !seal_->flush(socket_.get())) {
+        enter(State::lost);
     }
     switch (state_) {
-    case State::reading: receive(); break;
+    case State::reading:
+        receive();
+        read_on();
+        break;
     case State::waiting:
     case State::held_back: receive_ahead(); break;
     case State::stalled: send_unsent(); break;
@@ -80,17 +102,27 @@ void Client::on_ready(int events) {
 // The common path: one recv(), and in work() one send().
 void Client::receive() {
     Byte in[input_size];
-    const ssize_t got = recv(socket_.get(), in, sizeof in, 0);
+    const ssize_t got = read(in);
     if (got > 0) {
         work({in, static_cast<std::size_t>(got)});
     } else if (got == 0 || !passes(errno)) {
+        if (seal_ && seal_->fault() != sealed::Fault::none) {
+            table_.broken_seal(seal_->fault());
+        }
         enter(State::lost);
+    }
+}
+
+// A sealed message may hold more than is read at a time, and the socket then tells of nothing.
+void Client::read_on() {
+    while (state_ == State::reading && seal_ && seal_->has_input()) {
+        receive();
     }
 }
 
 // Requests behind one that waits: kept, so that the end of the stream behind them is seen.
 void Client::receive_ahead() {
-    const ssize_t got = recv(socket_.get(), input_.data() + held_, input_size - held_, 0);
+    const ssize_t got = read(ByteSpan(input_).subspan(held_));
     if (got > 0) {
         held_ = static_cast<Byte>(held_ + got);
     } else if (got == 0) {
@@ -105,7 +137,7 @@ void Client::receive_ahead() {
 
 void Client::send_unsent() {
     const ByteView rest = table_.unsent().held(unsent_);
-    const ssize_t sent = send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+    const ssize_t sent = write(rest);
     if (sent < 0) {
         if (!passes(errno)) {
             enter(State::lost);
@@ -131,6 +163,7 @@ void Client::carry_on() {
     const std::size_t held = held_;
     held_ = 0;
     work({input_.data(), held});
+    read_on();
 }
 
 // Answers the requests in `in`, in order, until one must wait; that one and those behind it are kept.
@@ -250,7 +283,7 @@ bool Client::flush() {
     }
     const ByteSpan all = batch.memory.span().first(batch.size);
     batch.size = 0;
-    ssize_t sent = send(socket_.get(), all.data(), all.size(), MSG_NOSIGNAL);
+    ssize_t sent = write(all);
     if (sent < 0 && passes(errno)) {
         sent = 0;
     }
@@ -329,13 +362,14 @@ void Client::leave_if_lost() {
 }
 
 void Client::watch() {
+    const int sealed_rest = seal_ && seal_->has_output() ? IoWatcher::writable : 0;
     if (state_ == State::stalled) {
         watcher_.watch(socket_.get(), IoWatcher::writable);
     } else if (unwatched()) {
-        watcher_.stop();
+        watcher_.watch(socket_.get(), sealed_rest);
         table_.watch_over_unwatched();
     } else {
-        watcher_.watch(socket_.get(), IoWatcher::readable);
+        watcher_.watch(socket_.get(), IoWatcher::readable | sealed_rest);
     }
 }
 

@@ -14,6 +14,7 @@
 
 #include <array>
 
+#include "ekeyd/listeners/seal.h"
 #include "ekeyd/listeners/timeouts.h"
 #include "ekeyd/listeners/unsent.h"
 #include "ekeyd/pool/turns.h"
@@ -27,10 +28,12 @@ class ClientTable;
 
 class Client final : public Taker {
   public:
-    Client(ClientTable& table, Loop& loop, Fd socket, std::uint32_t index);
+    Client(ClientTable& table, Loop& loop, Fd socket, std::uint32_t index, std::unique_ptr<Seal> seal = {});
     ~Client() override;
 
-    std::uint32_t index() const { return index_; } // its place in the table
+    std::uint32_t index() const { return index_; }   // its place in the table
+    const Seal* seal() const { return seal_.get(); } // null when its link is clear
+    void begin(); // with what came before it was a client; it may be destroyed by that
 
     // It waits, and the loop cannot tell about its socket: that is full of requests, or was half closed.
     bool unwatched() const { return waits() && (end_ || held_ == input_size); }
@@ -60,7 +63,10 @@ class Client final : public Taker {
     bool waits() const { return state_ == State::waiting || state_ == State::held_back; }
 
     void on_ready(int events);
+    ssize_t read(ByteSpan into);
+    ssize_t write(ByteView bytes);
     void receive();
+    void read_on();
     void receive_ahead();
     void send_unsent();
     void work(ByteView in);
@@ -77,7 +83,8 @@ class Client final : public Taker {
 
     ClientTable& table_;
     Fd socket_;
-    IoWatcher watcher_; // after socket_: it stops before that is closed
+    std::unique_ptr<Seal> seal_; // null when the link is clear
+    IoWatcher watcher_;          // after socket_: it stops before that is closed
     std::uint32_t index_;
     Unsent::Slot unsent_ = 0; // in State::stalled
     State state_ = State::reading;
@@ -90,6 +97,6 @@ class Client final : public Taker {
     Byte held_ = 0; // bytes in input_
     std::array<Byte, input_size> input_;
 };
-static_assert(sizeof(Client) <= 256, "ten thousand of them are to fit in a few megabytes");
+static_assert(sizeof(Client) <= 264, "ten thousand of them are to fit in a few megabytes");
 
 } // namespace ekey

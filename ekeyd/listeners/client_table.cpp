@@ -32,7 +32,7 @@ ClientTable::ClientTable(Loop& loop, Pool& pool, std::unique_ptr<Supply> supply,
 
 ClientTable::~ClientTable() = default;
 
-void ClientTable::admit(Fd socket, const IpAddress& from) {
+void ClientTable::admit(Fd socket, const IpAddress& from, std::unique_ptr<Seal> seal) {
     if (!may_come(socket.get(), from)) {
         ++counters_.refused;
         return;
@@ -52,9 +52,10 @@ void ClientTable::admit(Fd socket, const IpAddress& from) {
         return;
     }
     free_.pop_back();
-    cell(*index).emplace(*this, loop_, std::move(socket), *index);
+    cell(*index).emplace(*this, loop_, std::move(socket), *index, std::move(seal));
     ++counters_.accepted;
     ++counters_.clients;
+    cell(*index)->begin();
 }
 
 bool ClientTable::may_come(int socket, const IpAddress& from) {
@@ -106,6 +107,26 @@ void ClientTable::close(Client& client) {
     --counters_.clients;
     ++counters_.closed;
     pool_.serve(); // the others may have waited for it alone, or for its next request
+}
+
+std::size_t ClientTable::count_if(const std::function<bool(const Client&)>& counts) const {
+    std::size_t count = 0;
+    for (const auto& block : blocks_) {
+        for (const auto& client : *block) {
+            count += client && counts(*client) ? 1 : 0;
+        }
+    }
+    return count;
+}
+
+void ClientTable::close_if(const std::function<bool(const Client&)>& should_go) {
+    for (const auto& block : blocks_) {
+        for (auto& client : *block) {
+            if (client && !client->lost() && should_go(*client)) { // those are closed later
+                close(*client);
+            }
+        }
+    }
 }
 
 void ClientTable::close_later(Client& client) {
@@ -214,6 +235,14 @@ void ClientTable::unwatchable() {
         log::warning("clients closed: the kernel watches no more sockets for this user: raise "
                      "fs.epoll.max_user_watches",
                      {{"listener", address_}, {"times", times}});
+    }
+}
+
+void ClientTable::broken_seal(sealed::Fault fault) {
+    ++counters_.protocol_errors;
+    if (const auto times = said_broken_.count(Loop::now())) {
+        log::warning("sealed links ended",
+                     {{"listener", address_}, {"reason", sentence(fault)}, {"times", times}});
     }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -24,7 +25,10 @@ class ClientTable {
     ~ClientTable(); // closes all
 
     // Takes in an accepted, non-blocking stream socket, or closes it when the limits say so.
-    void admit(Fd socket, const IpAddress& from = {});
+    // Its link is sealed when there is a seal.
+    void admit(Fd socket, const IpAddress& from = {}, std::unique_ptr<Seal> seal = {});
+    std::size_t count_if(const std::function<bool(const Client&)>& counts) const;
+    void close_if(const std::function<bool(const Client&)>& should_go);
 
     const Listener::Counters& counters() const { return counters_; }
 
@@ -33,12 +37,13 @@ class ClientTable {
     bool local() const { return limits_.local; }
     Unsent& unsent() { return unsent_; }
     Listener::Counters& count() { return counters_; }
-    void close(Client& client);       // destroys it
-    void close_later(Client& client); // the same, once the loop is back: for a client whose turn it is
-    void watch_over_unwatched();      // asks from time to time whether one of them has vanished
-    void garbage();                   // one broke the protocol
-    void unwatchable();               // the kernel watches no more sockets
-    void written(ByteView bytes);     // one wrote them
+    void close(Client& client);            // destroys it
+    void close_later(Client& client);      // the same, once the loop is back: for a client whose turn it is
+    void watch_over_unwatched();           // asks from time to time whether one of them has vanished
+    void garbage();                        // one broke the protocol
+    void broken_seal(sealed::Fault fault); // one sent what is no message of its link
+    void unwatchable();                    // the kernel watches no more sockets
+    void written(ByteView bytes);          // one wrote them
     // How fast they may be served; null when nothing limits that.
     Pacer* pacer() { return pacer_ ? &*pacer_ : nullptr; }
     void hold(Client& client, std::size_t count); // its read waits for its rate
@@ -84,7 +89,7 @@ class ClientTable {
     std::vector<std::uint32_t> free_, lost_;
     Timer lost_timer_, unwatched_timer_, ready_timer_, pace_timer_, quiet_timer_;
     Throttle said_garbage_, said_full_, said_no_slot_, said_denied_, said_network_full_, said_delayed_,
-        said_quiet_, said_unwatchable_;
+        said_quiet_, said_unwatchable_, said_broken_;
 };
 
 } // namespace ekey

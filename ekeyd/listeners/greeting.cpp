@@ -92,7 +92,12 @@ bool Greeting::answer() {
         over("it does not take the handshake's answer");
         return false;
     }
-    transport_ = transports_.make(responder_->transport(now));
+    try {
+        transport_ = transports_.make(responder_->transport(now));
+    } catch (const std::exception& refused) { // no memory may be locked
+        over(refused.what());
+        return false;
+    }
     responder_.reset();
     return true;
 }

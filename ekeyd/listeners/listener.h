@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "ekeyd/listeners/mixer.h"
 #include "ekeyd/pool/pool.h"
 #include "ekeyd/runtime/loop.h"
+#include "ekeyd/sealed/node.h"
 #include "protocol/result.h"
 
 namespace ekey {
@@ -24,6 +26,17 @@ class Listener {
         std::uint64_t bytes_written = 0, bytes_mixed = 0; // by clients; of these, stirred in
         std::uint64_t clients = 0, waiting = 0;           // now; for the supply
         std::uint64_t held_back = 0;                      // now; for a rate
+
+        Counters& operator+=(const Counters& more) {
+            for (const auto each : {&Counters::accepted, &Counters::refused, &Counters::closed,
+                                    &Counters::denied, &Counters::network_full, &Counters::requests,
+                                    &Counters::bytes_served, &Counters::protocol_errors, &Counters::delayed,
+                                    &Counters::timed_out, &Counters::bytes_written, &Counters::bytes_mixed,
+                                    &Counters::clients, &Counters::waiting, &Counters::held_back}) {
+                this->*each += more.*each;
+            }
+            return *this;
+        }
     };
     Listener() = default;
     Listener(const Listener&) = delete;
@@ -50,13 +63,16 @@ Result<void> check_listener(const config::Address& address);
 //
 //     unix:/path[,mode=OCTAL][,user=NAME][,group=NAME]    mode 0600 by default
 //     tcp:HOST:PORT                                       port 0: the kernel chooses
+//     sealed:HOST:PORT,peers=FILE                         as tcp; rate= is a peer's (sealed_listener.h)
 //     vsock:CID:PORT                                      CID a number, any, local or host
 //     all: output=full-entropy|drbg, and the parameters of listener_limits.h
 //     with output=drbg: max-age=SECONDS (3600), prediction-resistance=yes|no
 //
 // A host name is looked up here, and waited for; while the loop runs, it is refused instead. `mixer` takes
-// what clients write when the address says accept-writes=mix; null: it is dropped.
+// what clients write when the address says accept-writes=mix; null: it is dropped. `node` gives this host's
+// key, and is asked for it by a sealed listener only.
 Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address,
-                                                Mixer* mixer = nullptr);
+                                                Mixer* mixer = nullptr,
+                                                const std::function<Result<SealedNode*>()>& node = {});
 
 } // namespace ekey

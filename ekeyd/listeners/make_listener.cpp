@@ -1,4 +1,6 @@
+#include "ekeyd/config/kinds.h"
 #include "ekeyd/listeners/egd_listener.h"
+#include "ekeyd/listeners/sealed_listener.h"
 #include "ekeyd/runtime/tcp_socket.h"
 #include "ekeyd/runtime/vsock_socket.h"
 
@@ -12,6 +14,7 @@ struct Options {
     std::optional<DrbgOptions> drbg; // output=drbg
     std::optional<config::HostPort> tcp;
     std::optional<config::CidPort> vsock;
+    std::string peers; // of a sealed listener
 };
 
 // A second is the shortest time between two reseeds; a day is longer than anyone should serve on an old seed.
@@ -52,6 +55,9 @@ Result<void> read_common(const config::Address& address, Options& options) {
     known.insert(known.end(), {"output", "max-age", "prediction-resistance"});
     if (address.kind == "unix") {
         known.insert(known.end(), {"mode", "user", "group"});
+    } else if (address.kind == "sealed") {
+        known.emplace_back("peers");
+        known.insert(known.end(), NetworkAccess::parameters.begin(), NetworkAccess::parameters.end());
     }
     if (auto checked = config::check_parameters(address, known); !checked) {
         return checked;
@@ -102,6 +108,21 @@ Result<void> read_networked(const config::Address& address, Options& options,
     return {};
 }
 
+Result<void> read_sealed(const config::Address& address, Options& options) {
+    if (auto read = read_networked(address, options, config::parse_host_port, options.tcp); !read) {
+        return read;
+    }
+    if (address.find("handshake") == nullptr) {
+        options.limits.timeouts.handshake = SealedListener::default_handshake;
+    }
+    const std::string* const peers = address.find("peers");
+    if (peers == nullptr) {
+        return fail("a sealed listener needs peers=FILE: who may come, by public key");
+    }
+    options.peers = *peers;
+    return config::check_path(options.peers, false);
+}
+
 Result<Options> read_options(const config::Address& address) {
     Options options;
     Result<void> read;
@@ -111,8 +132,10 @@ Result<Options> read_options(const config::Address& address) {
         read = read_networked(address, options, config::parse_host_port, options.tcp);
     } else if (address.kind == "vsock") {
         read = read_networked(address, options, config::parse_cid_port, options.vsock);
+    } else if (address.kind == "sealed") {
+        read = read_sealed(address, options);
     } else {
-        read = fail("listen has no kind \"" + address.kind + "\": it takes unix, tcp and vsock");
+        read = fail("listen has no kind \"" + address.kind + "\": it takes unix, tcp, sealed and vsock");
     }
     if (!read) {
         return tl::unexpected(read.error());
@@ -127,8 +150,30 @@ Result<void> check_listener(const config::Address& address) {
     return options ? Result<void>() : tl::unexpected(options.error());
 }
 
+namespace {
+
+Result<std::unique_ptr<Listener>> make_sealed(Loop& loop, Pool& pool, const config::Address& address,
+                                              Options& options, Mixer* mixer, std::vector<Fd> sockets,
+                                              const std::function<Result<SealedNode*>()>& node) {
+    auto known = Peers::read(options.peers);
+    if (!known) {
+        return tl::unexpected(known.error());
+    }
+    const auto self = node ? node() : fail("this host has no key for sealed links here");
+    if (!self) {
+        return tl::unexpected(self.error());
+    }
+    return std::make_unique<SealedListener>(
+        loop, pool, address,
+        SealedListener::Options{std::move(options.peers), std::move(options.limits), options.drbg, mixer},
+        std::move(*known), **self, std::move(sockets));
+}
+
+} // namespace
+
 Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address,
-                                                Mixer* mixer) {
+                                                Mixer* mixer,
+                                                const std::function<Result<SealedNode*>()>& node) {
     auto options = read_options(address);
     if (!options) {
         return tl::unexpected(options.error());
@@ -152,6 +197,9 @@ Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const co
                                   : listen_tcp(options->tcp->host, options->tcp->port, names);
     if (!sockets) {
         return tl::unexpected(sockets.error());
+    }
+    if (address.kind == "sealed") {
+        return make_sealed(loop, pool, address, *options, mixer, std::move(*sockets), node);
     }
     return std::make_unique<EgdListener>(loop, pool, address, std::move(supply), std::move(options->limits),
                                          mixer, std::move(*sockets));

@@ -35,7 +35,7 @@ bool Seal::open(ByteView received) {
 }
 
 ssize_t Seal::read(int socket, ByteSpan into, Time now) {
-    while (!has_input()) {
+    while (given_ == plaintext_.size()) {
         wipe(plaintext_);
         plaintext_.clear();
         given_ = 0;

@@ -23,8 +23,8 @@ class Seal {
     // As recv(2): 0 at the end of the stream, and when the link is too old; -1 and errno otherwise. EBADMSG:
     // fault() says what was wrong with a message.
     ssize_t read(int socket, ByteSpan into, Time now);
-    // There is more to read although the socket may have nothing.
-    bool has_input() const { return given_ < plaintext_.size(); }
+    // There is more to read, or to be told by read(), although the socket may have nothing.
+    bool has_input() const { return given_ < plaintext_.size() || fault_ != sealed::Fault::none; }
 
     // As send(2): takes all of `bytes`, at most Transport::longest, or none (EAGAIN). What the socket does
     // not take yet is kept here, sealed.

@@ -67,7 +67,12 @@ void UpstreamSource::on_connected() {
 }
 
 void UpstreamSource::shake_hands() {
-    link_ = make_locked<sealed::Initiator>(options_.node->keys(), *options_.server);
+    try {
+        link_ = make_locked<sealed::Initiator>(options_.node->keys(), *options_.server);
+    } catch (const std::exception& refused) { // no memory may be locked
+        lost(refused.what());
+        return;
+    }
     sealed::Hello hello;
     hello.path.push_back(options_.node->keys().public_key);
     sealed::SecretKey random;
@@ -164,7 +169,11 @@ bool UpstreamSource::send(ByteView bytes) {
     return false;
 }
 
-void UpstreamSource::on_readable(int) {
+void UpstreamSource::on_readable(int events) {
+    if ((events & IoWatcher::unwatchable) != 0) {
+        lost("the kernel watches no more sockets for this user");
+        return;
+    }
     const ssize_t got = ::recv(connection_.fd(), received_.data(), received_.size(), 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
