@@ -99,6 +99,7 @@ int run(const config::Settings& settings) {
     const StopSignals signals(loop);
     std::signal(SIGPIPE, SIG_IGN); // a reader that went away is an error of the write
     std::signal(SIGXFSZ, SIG_IGN); // a file at its size limit too
+    std::signal(SIGHUP, SIG_IGN);  // until ReloadSignal takes it
 
     const PidFile pid_file = need(PidFile::write(settings.pidfile.value), settings.pidfile.where);
     Pipeline pipeline(loop, settings.pool_size,

@@ -186,10 +186,12 @@ TEST_CASE("settings: errors name the file, the line and a suggestion") {
 }
 
 TEST_CASE("settings: kinds that the documents name and this build has not") {
-    CHECK(refused(with_file("source = egd:unix:/x\n")) ==
-          "F:1: source \"egd:\" is not in this build of ekeyd (see ekeyd.conf(5))");
-    CHECK(refused(with_file("listen = sealed:0.0.0.0:8889,peers=/x\n")).find("not in this build") !=
-          std::string::npos);
+    CHECK(refused(with_file("listen = http:0.0.0.0:80\n")) ==
+          "F:1: listen \"http:\" is not in this build of ekeyd (see ekeyd.conf(5))");
+    CHECK(refused(with_file("source = egd:udp:h:1\n")) ==
+          "F:1: egd: is followed by unix:/PATH or tcp:HOST:PORT");
+    CHECK(refused(with_file("source = egd:unix:x\n")).find("does not begin with /") != std::string::npos);
+    CHECK(refused(with_file("source = egd:tcp:h\n")).find("F:1: ") == 0);
 }
 
 TEST_CASE("settings: given twice") {
