@@ -125,6 +125,12 @@ class Ekeyd:
             rows, _ = control.command(f'Health("{key}")' if key else "Health")
         return "\n".join("\t".join(row) for row in rows)
 
+    def listeners(self):
+        """ListListeners: for each address its counters, as text."""
+        with self.controller() as control:
+            rows, _ = control.command("ListListeners")
+        return {row[0]: dict(field.split("=", 1) for field in row[1:]) for row in rows}
+
     def key(self, number=1):
         with self.controller() as control:
             return next((key for key in control.keys() if key["NR"] == str(number)), None)
