@@ -9,6 +9,8 @@
 #include "ekeyd/config/address.h"
 #include "ekeyd/config/call.h"
 #include "ekeyd/ctl/identity.h"
+#include "ekeyd/ctl/json.h"
+#include "ekeyd/ctl/text.h"
 
 namespace ekey::ctl {
 
@@ -25,8 +27,12 @@ std::string call(std::string_view name, const std::vector<std::string>& argument
 }
 
 void print_line(const Job& job, std::string_view text) {
-    std::fwrite(text.data(), 1, text.size(), job.out);
-    std::fputc('\n', job.out);
+    const std::string line = clean(text) + '\n';
+    std::fwrite(line.data(), 1, line.size(), job.out);
+}
+
+void print_json(const Job& job, const std::string& json) {
+    std::fprintf(job.out, "%s\n", json.c_str());
 }
 
 std::string with_commas(std::string row) {
@@ -56,21 +62,14 @@ Result<void> silently(Connection& connection, std::string_view name, const Job& 
     return answer ? Result<void>{} : fail(answer.error().what);
 }
 
-Result<void> print_rows(Connection& connection, const std::string& command, const Job& job) {
-    const auto answer = connection.ask(command);
-    if (!answer) {
-        return fail(answer.error().what);
-    }
-    for (const std::string& row : answer->rows) {
-        print_line(job, row);
-    }
-    return {};
-}
-
 Result<void> list(Connection& connection, const Job& job) {
     const auto answer = connection.ask("ListEntropyKeys");
     if (!answer) {
         return fail(answer.error().what);
+    }
+    if (job.json) {
+        print_json(job, json_list(answer->rows));
+        return {};
     }
     for (const std::string& row : answer->rows) {
         print_line(job, with_commas(row));
@@ -84,6 +83,10 @@ Result<void> stats(Connection& connection, const Job& job) {
         return fail(answer.error().what);
     }
     std::sort(answer->rows.begin(), answer->rows.end());
+    if (job.json) {
+        print_json(job, json_object(answer->rows));
+        return {};
+    }
     for (const std::string& row : answer->rows) {
         print_line(job, row);
     }
@@ -187,19 +190,30 @@ constexpr char add_name[] = "AddEntropyKey", addall_name[] = "AddEntropyKeys",
                unsink_name[] = "RemoveSink";
 
 Result<void> health(Connection& connection, const Job& job) {
-    return print_rows(connection, call("Health", job.arguments), job);
+    const auto answer = connection.ask(call("Health", job.arguments));
+    if (!answer) {
+        return fail(answer.error().what);
+    }
+    if (job.json) {
+        print_json(job, job.arguments.empty() ? json_health(answer->rows) : json_object(answer->rows));
+        return {};
+    }
+    for (const std::string& row : answer->rows) {
+        print_line(job, row);
+    }
+    return {};
 }
 
 constexpr Command commands[] = {
-    {"list", "", "every source, a line each", 0, 0, list},
-    {"stats", "ID", "statistics of a source", 1, 1, stats},
+    {"list", "", "every source, a line each", 0, 0, list, nullptr, nullptr, Option::json},
+    {"stats", "ID", "statistics of a source", 1, 1, stats, nullptr, nullptr, Option::json},
     {"add", "PATH [SERIAL]", "add an Entropy Key by its path, or any source by its address", 1, 2,
      quiet<add_name>, make_path_absolute},
     {"addall", "FOLDER", "add every Entropy Key in a folder", 1, 1, quiet<addall_name>, make_absolute},
     {"remove", "ID", "remove a source", 1, 1, quiet<remove_name>},
     {"keyring", "FILE", "read long-term keys", 1, 1, keyring, make_absolute},
     {"shutdown", "", "end the daemon", 0, 0, shut_down},
-    {"health", "[ID]", "health of a source, or of all", 0, 1, health},
+    {"health", "[ID]", "health of a source, or of all", 0, 1, health, nullptr, nullptr, Option::json},
     {"reset", "ID", "begin a source's session anew", 1, 1, quiet<reset_name>},
     {"capture", "ID BYTES", "write unconditioned bytes of a source to standard output", 2, 2, capture,
      check_capture},

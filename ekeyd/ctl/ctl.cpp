@@ -5,6 +5,7 @@
 #include "ekeyd/config/address.h"
 #include "ekeyd/config/settings.h"
 #include "ekeyd/ctl/commands.h"
+#include "ekeyd/ctl/text.h"
 
 namespace ekey::ctl {
 
@@ -13,8 +14,8 @@ namespace {
 constexpr int done = 0, failed = 1, wrong_usage = 2;
 
 struct Invocation {
-    std::string socket;
-    bool help = false, version = false;
+    std::string socket, interval;
+    bool help = false, version = false, json = false;
     std::vector<std::string> words; // the command and its arguments
 };
 
@@ -31,36 +32,81 @@ std::string usage() {
     }
     return text + "Options:\n"
                   "  -s, --socket PATH       the control socket (as in ekeyd.conf, or /run/ekeyd.sock)\n"
+                  "      --json              list, stats and health: as JSON\n"
                   "  -h, --help              print this and exit\n"
                   "  -v, --version           print the version and exit\n"
                   "ID is a number, a serial or a path, as list shows them. See ekeydctl(8).\n";
 }
 
+// Reads the option at arguments[i], and its value after it. False: it is none of ours.
+Result<bool> read_option(const std::vector<std::string>& arguments, std::size_t& i, Invocation& invocation) {
+    const auto is = [&, given = arguments[i].substr(0, arguments[i].find('='))](std::string_view name) {
+        return given == name;
+    };
+    const std::size_t equals = arguments[i].find('=');
+    if (is("--socket") || arguments[i] == "-s" || is("--interval")) {
+        const bool interval = is("--interval");
+        if (equals == std::string::npos && i + 1 == arguments.size()) {
+            return fail(arguments[i] + (interval ? " expects seconds" : " expects a path"));
+        }
+        (interval ? invocation.interval : invocation.socket) =
+            equals == std::string::npos ? arguments[++i] : arguments[i].substr(equals + 1);
+        return true;
+    }
+    const std::string& word = arguments[i];
+    bool* const flag = word == "-h" || word == "--help"      ? &invocation.help
+                       : word == "-v" || word == "--version" ? &invocation.version
+                       : word == "--json"                    ? &invocation.json
+                                                             : nullptr;
+    if (flag != nullptr) {
+        *flag = true;
+    }
+    return flag != nullptr;
+}
+
+// Options come first; --json and --interval also after the command that takes them, as people write them.
 Result<Invocation> read_arguments(const std::vector<std::string>& arguments) {
     Invocation invocation;
-    std::size_t i = 0;
-    for (; i < arguments.size() && arguments[i].starts_with('-'); ++i) {
+    bool options = true;
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
         const std::string& word = arguments[i];
-        if (word == "--") {
-            ++i;
-            break;
-        }
-        if (word == "-h" || word == "--help") {
-            invocation.help = true;
-        } else if (word == "-v" || word == "--version") {
-            invocation.version = true;
-        } else if (word.starts_with("--socket=")) {
-            invocation.socket = word.substr(9);
-        } else if ((word == "-s" || word == "--socket") && i + 1 < arguments.size()) {
-            invocation.socket = arguments[++i];
-        } else if (word == "-s" || word == "--socket") {
-            return fail(word + " expects a path");
+        const bool late = word == "--json" || word == "--interval" || word.starts_with("--interval=");
+        if (options && word == "--") {
+            options = false;
+        } else if (options && word.starts_with('-') && (invocation.words.empty() || late)) {
+            const auto known = read_option(arguments, i, invocation);
+            if (!known) {
+                return fail(known.error().what);
+            }
+            if (!*known) {
+                return fail("unknown option " + word);
+            }
         } else {
-            return fail("unknown option " + word);
+            invocation.words.push_back(word);
         }
     }
-    invocation.words.assign(arguments.begin() + static_cast<std::ptrdiff_t>(i), arguments.end());
     return invocation;
+}
+
+// What is wrong with the options that only some commands take; `job` gets their values.
+Result<void> take_options(const Invocation& invocation, const Command& command, Job& job) {
+    const std::string name(command.name);
+    if (invocation.json && command.option != Option::json) {
+        return fail(name + " takes no --json");
+    }
+    job.json = invocation.json;
+    if (invocation.interval.empty()) {
+        return {};
+    }
+    if (command.option != Option::interval) {
+        return fail(name + " takes no --interval");
+    }
+    const auto seconds = config::parse_number("--interval", invocation.interval, 1, 3600);
+    if (!seconds) {
+        return fail(seconds.error().what);
+    }
+    job.interval = std::chrono::seconds(*seconds);
+    return {};
 }
 
 // Where the daemon of this host listens: its configuration says, if we may read it.
@@ -114,6 +160,10 @@ int run(const std::vector<std::string>& arguments, std::FILE* out, std::FILE* er
         return wrong_usage;
     }
     Job job{{invocation->words.begin() + 1, invocation->words.end()}, out, err};
+    if (auto taken = take_options(*invocation, **command, job); !taken) {
+        print(err, "ekeydctl: " + taken.error().what + '\n');
+        return wrong_usage;
+    }
     if ((*command)->prepare != nullptr) {
         if (auto prepared = (*command)->prepare(job); !prepared) {
             print(err, "ekeydctl: " + prepared.error().what + '\n');
@@ -132,7 +182,7 @@ int run(const std::vector<std::string>& arguments, std::FILE* out, std::FILE* er
         carried_out = fail("cannot write to standard output");
     }
     if (!carried_out) {
-        print(err, "ekeydctl: " + carried_out.error().what + '\n');
+        print(err, "ekeydctl: " + clean(carried_out.error().what) + '\n');
         return failed;
     }
     return done;
