@@ -132,6 +132,7 @@ int run(const config::Settings& settings) {
     log::open(target, "ekeyd", level);
     log_confinement(confinement);
     log::notice("ready", {{"version", EKEYD_VERSION},
+                          {"config", settings.config_file.empty() ? "none" : settings.config_file},
                           {"sources", settings.source.size()},
                           {"listeners", settings.listen.size()},
                           {"sinks", settings.sink.size()}});

@@ -104,19 +104,27 @@ Result<void> refuse_repeats(const std::vector<Given>& all) {
     return {};
 }
 
+// Where a host that comes from 1.1.5 has its configuration. It is read as it is when there is no other.
+constexpr std::string_view old_default_file = "/etc/entropykey/ekeyd.conf";
+
 Result<std::vector<Given>> read_named_file(const std::vector<Given>& command_line, Settings& settings) {
     const Given* named = first_of(command_line, "config");
-    const std::string path = named != nullptr ? named->value : std::string(find_option("config")->fallback);
-    bool found = false;
-    auto text = read_file(path, found);
-    if (!text) {
-        if (!found && named == nullptr) {
-            return std::vector<Given>{};
+    const auto candidates = named != nullptr
+                                ? std::vector<std::string>{named->value}
+                                : std::vector<std::string>{std::string(find_option("config")->fallback),
+                                                           std::string(old_default_file)};
+    for (const std::string& path : candidates) {
+        bool found = false;
+        const auto text = read_file(path, found);
+        if (text) {
+            settings.config_file = path;
+            return parse_file(*text, path);
         }
-        return fail(text.error().what + (found ? "" : " (name another with --config)"));
+        if (found || named != nullptr) {
+            return fail(text.error().what + (found ? "" : " (name another with --config)"));
+        }
     }
-    settings.config_file = path;
-    return parse_file(*text, path);
+    return std::vector<Given>{};
 }
 
 // The command line goes before the file for what has one value; lists hold the file's, then the command

@@ -38,8 +38,9 @@ struct Request {
     std::string text; // what --help, --version or --print-config prints
 };
 
-// Reads the command line and the file it names. Errors name the file, the line and a suggestion. A missing
-// default file is not an error (defaults apply); a missing file that was named is.
+// Reads the command line and the file it names; without one, /etc/ekeyd/ekeyd.conf, or if that is missing
+// /etc/entropykey/ekeyd.conf of 1.1.5. Errors name the file, the line and a suggestion. A missing default
+// file is not an error (defaults apply); a missing file that was named is.
 Result<Request> read_settings(int argc, const char* const* argv);
 
 } // namespace ekey::config

@@ -1,0 +1,104 @@
+"""Debian packages of this tree, and bare Debian systems to try them in. Both are made once a build folder."""
+import fcntl
+import glob
+import os
+import subprocess
+
+from harness import Failure, build_folder, check, need, source_folder
+
+
+def _once(name, make):
+    """Makes the folder `name` in the build folder with make(folder), unless a former test has; returns its path."""
+    folder = os.path.join(build_folder(), name)
+    with open(folder + ".lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(folder):
+            make(folder + ".new")
+            os.rename(folder + ".new", folder)
+    return folder
+
+
+def _run(*command):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False, env=dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C.UTF-8"))
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout.decode(errors='replace')[-6000:]}")
+    return done.stdout.decode(errors="replace")
+
+
+def built_packages():
+    """The folder with the packages. They are built anew when the tree has changed since."""
+    def build(folder):
+        subprocess.run(["rm", "-rf", folder], check=True)
+        log = _run(os.path.join(source_folder(), "contrib/debian/build"), folder)
+        with open(os.path.join(folder, "build.log"), "w", encoding="utf-8") as file:
+            file.write(log)
+
+    folder = os.path.join(build_folder(), "packages")
+    programs = [os.path.join(build_folder(), path) for path in ("ekeyd/ekeyd", "egd-push/egd-push")]
+    programs += glob.glob(os.path.join(source_folder(), "contrib/debian/*"))
+    if os.path.exists(folder) and any(os.path.getmtime(path) > os.path.getmtime(folder) for path in programs):
+        subprocess.run(["rm", "-rf", folder], check=True)
+    return _once("packages", build)
+
+
+def package(name):
+    found = glob.glob(os.path.join(built_packages(), f"{name}_*.deb"))
+    check(len(found) == 1, f"packages named {name}: {found}")
+    return found[0]
+
+
+def _mirror():
+    """Where this system's own packages come from."""
+    sites = _run("apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages").split()
+    check(sites, "apt knows no place where packages come from")
+    return sites[0]
+
+
+class Bare:
+    """A Debian system with nothing but its essential packages and apt, in a folder. Each command sees a /proc of its
+    own that is gone with it; daemons are never started by packages.
+    """
+
+    def __init__(self, run):
+        base = _once("debian-base", lambda folder: _run(need("debootstrap"), "--variant=minbase", "bookworm", folder,
+                                                        _mirror()))
+        self.run = run
+        self.root = run.path("root")
+        _run("cp", "-a", base, self.root)
+        self.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
+
+    def path(self, name):
+        return os.path.join(self.root, name)
+
+    def write(self, name, text, mode=0o644):
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+    def command(self, *arguments):
+        return ["--mount", "sh", "-c", 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"', self.root, *arguments]
+
+    def start(self, *arguments):
+        return self.run.start(os.path.basename(arguments[0]), *self.command(*arguments), path=need("unshare"))
+
+    def call(self, *arguments, expect=0, seconds=300):
+        return self.run.run(os.path.basename(arguments[0]), *self.command(*arguments), path=need("unshare"),
+                            expect=expect, seconds=seconds)
+
+    def install(self, *packages):
+        """Names of Debian's packages, or files of ours."""
+        names = []
+        for one in packages:
+            if one.endswith(".deb"):
+                _run("cp", one, self.path("root"))
+                one = "/root/" + os.path.basename(one)
+            names.append(one)
+        return self.call("sh", "-c", "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y "
+                         "--no-install-recommends -o APT::Sandbox::User=root " + " ".join(names))
