@@ -35,7 +35,7 @@ def built_packages():
             file.write(log)
 
     folder = os.path.join(build_folder(), "packages")
-    programs = [os.path.join(build_folder(), path) for path in ("ekeyd/ekeyd", "egd-push/egd-push")]
+    programs = [os.path.join(build_folder(), path) for path in ("ekeyd/ekeyd", "egd-push/egd-push", "tests/softkey/softkey")]
     programs += glob.glob(os.path.join(source_folder(), "contrib/debian/*"))
     if os.path.exists(folder) and any(os.path.getmtime(path) > os.path.getmtime(folder) for path in programs):
         subprocess.run(["rm", "-rf", folder], check=True)

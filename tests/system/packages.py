@@ -119,7 +119,7 @@ def row(control):
             keys = one.keys()
     except OSError:
         return None
-    return keys and tuple(keys[0][name] for name in ("OK", "Status", "Path", "SerialNo"))
+    return keys and tuple(keys[0].get(name) for name in ("OK", "Status", "Path", "SerialNo"))
 
 
 if __name__ == "__main__":
