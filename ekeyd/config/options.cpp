@@ -33,8 +33,10 @@ std::span<const Option> option_table() {
         Option{"group", 0, "NAME", "run as this group once everything is open",
                Text{&Settings::group, false}},
         // From the longest EGD answer to what a machine can reasonably keep locked.
+        // At least the longest read and one output of the conditioner: less could keep a reader waiting for
+        // ever.
         Option{"pool-size", 0, "BYTES", "conditioned bytes to hold",
-               Size{&Settings::pool_size, 256, 16777216}, "65536"},
+               Size{&Settings::pool_size, 320, 16777216}, "65536"},
         Option{"reserve", 0, "BYTES", "keep so many of them for local listeners and sinks",
                Size{&Settings::reserve, 0, 16777216}, "0"},
         Option{"silence", 0, "SECONDS", "a source that is silent for so long has failed",

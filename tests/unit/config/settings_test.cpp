@@ -131,7 +131,7 @@ TEST_CASE("settings: what is printed reads as the same settings") {
     const char* text =
         "source = entropykey:/dev/a\\,b\nsource = device:/dev/hwrng\nlisten = tcp:127.0.0.1:8888,rate=5\n"
         "sink = file:/x\ncontrol = tcp:127.0.0.1:9\nkeyring = /k\nidentity = /i\npidfile = /p\n"
-        "user = u\ngroup = g\npool-size = 300\nsilence = 1.25\nforeground = yes\nlog-level = error\n";
+        "user = u\ngroup = g\npool-size = 400\nsilence = 1.25\nforeground = yes\nlog-level = error\n";
     const std::string once = with_file(text, {"--print-config"})->text;
     CHECK(once.find("silence = 1.25\n") != std::string::npos);
     CHECK(once.find("source = entropykey:/dev/a\\,b\n") != std::string::npos);
@@ -157,8 +157,8 @@ TEST_CASE("settings: errors name the file, the line and a suggestion") {
           "F:3: keyring: a value stands without quotes: write keyring = /etc/k");
     CHECK(line3("keyring = etc/k") ==
           "F:3: keyring: path \"etc/k\" does not begin with /: the daemon runs in the root folder");
-    CHECK(line3("pool-size = 255") ==
-          "F:3: pool-size is \"255\": expected a whole number from 256 to 16777216");
+    CHECK(line3("pool-size = 319") ==
+          "F:3: pool-size is \"319\": expected a whole number from 320 to 16777216");
     CHECK(line3("silence = 0") == "F:3: silence is \"0\": expected a number from 1 to 3600");
     CHECK(line3("foreground = maybe") == "F:3: foreground is \"maybe\": expected yes or no");
     CHECK(line3("log-level = warn") ==

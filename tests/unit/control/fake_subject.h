@@ -41,8 +41,11 @@ class FakeSubject final : public Subject {
         return {};
     }
     bool remove_finder(std::string_view address) override {
-        calls.push_back("unfind " + std::string(address));
-        return address == "entropykey:usb";
+        const bool mine = address == "entropykey:usb";
+        if (mine) {
+            calls.push_back("unfind " + std::string(address));
+        }
+        return mine;
     }
     Result<void> remove_source(unsigned number) override {
         calls.push_back("remove " + std::to_string(number));
