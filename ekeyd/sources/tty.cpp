@@ -8,8 +8,10 @@
 
 namespace ekey {
 
-TtyLink::TtyLink(Loop& loop, Fd fd, LinkOwner& owner) : fd_(std::move(fd)), owner_(owner), watcher_(loop) {
+TtyLink::TtyLink(Loop& loop, Fd fd, LinkOwner& owner)
+    : fd_(std::move(fd)), owner_(owner), watcher_(loop), rest_(loop) {
     watcher_.bind<&TtyLink::on_ready>(this);
+    rest_.bind<&TtyLink::on_rested>(this);
     watch();
 }
 
@@ -24,7 +26,13 @@ LinkOpener TtyLink::opener(Loop& loop, std::string path, unsigned baud) {
 }
 
 void TtyLink::watch() {
-    watcher_.watch(fd_.get(), (paused_ ? 0 : IoWatcher::readable) | (blocked_ ? IoWatcher::writable : 0));
+    watcher_.watch(fd_.get(),
+                   (paused_ || resting_ ? 0 : IoWatcher::readable) | (blocked_ ? IoWatcher::writable : 0));
+}
+
+void TtyLink::on_rested() {
+    resting_ = false;
+    watch();
 }
 
 std::size_t TtyLink::write(ByteView bytes) {
@@ -50,14 +58,15 @@ void TtyLink::on_ready(int events) {
         owner_.on_lost("the kernel watches no more descriptors");
         return;
     }
-    if ((events & IoWatcher::readable) != 0 && !paused_) {
-        // 32 frames: at 86 frames a second a third of a second, so a read is one frame as a rule. What comes
-        // is sealed by the dongle; it needs no locked memory.
+    if ((events & IoWatcher::readable) != 0 && !paused_ && !resting_) {
+        // 32 frames: at 86 frames a second a third of a second. What comes is sealed by the dongle; it needs
+        // no locked memory.
         std::array<Byte, 2048> buffer; // NOLINT(cppcoreguidelines-pro-type-member-init): filled by read
         const ssize_t got = ::read(fd_.get(), buffer.data(), buffer.size());
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
             const std::string why = got == 0 ? "closed by the other side" : std::strerror(errno);
             watcher_.stop();
+            rest_.stop();
             // At once: while we hold the tty of a dongle that is gone, the kernel gives the dongle another
             // number when it comes back, and we would wait for this one in vain.
             fd_.reset();
@@ -65,6 +74,11 @@ void TtyLink::on_ready(int events) {
             return; // the owner may have destroyed us
         }
         if (got > 0) {
+            if (static_cast<std::size_t>(got) < short_read) {
+                resting_ = true;
+                rest_.start(rest);
+                watch();
+            }
             if ((events & IoWatcher::writable) != 0 && blocked_) {
                 blocked_ = false;
                 watch();
