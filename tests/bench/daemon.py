@@ -59,7 +59,7 @@ def percent_of_a_core(pid, seconds):
 
 def idle_cpu(run, _):
     for name, settings, what in (("filling", [], "while the pool fills"),
-                                 ("full", ["pool-size = 256"], "with a full pool")):
+                                 ("full", ["pool-size = 320"], "with a full pool")):
         daemon = Ekeyd(run, *settings, name=name, softkeys=[Softkey(run, name=name + "-key", rate=KEY_RATE)])
         daemon.seeded(1)
         used = percent_of_a_core(daemon.program.pid, 8)
