@@ -24,6 +24,11 @@ class HandshakeLimits {
     bool enter(const IpAddress& from, Time now);
     void leave(const IpAddress& from, Time now);
     std::size_t in_flight() const { return in_flight_; }
+    std::size_t remembered() const { return entries_.size(); } // addresses
+
+    // Addresses to remember at most, a megabyte. Beyond that, a flood comes from more addresses than any
+    // limit by address can help against, and who is new is let in unremembered.
+    static constexpr std::size_t most_remembered = 8192;
 
   private:
     struct Entry {
@@ -31,10 +36,6 @@ class HandshakeLimits {
         Bucket bucket;
     };
     void forget_full(Time now);
-
-    // Addresses to remember at most, a megabyte. Beyond that, a flood comes from more addresses than any
-    // limit by address can help against, and who is new is let in unremembered.
-    static constexpr std::size_t most_remembered = 8192;
 
     std::map<IpAddress, Entry> entries_;
     std::size_t in_flight_ = 0;

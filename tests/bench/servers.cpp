@@ -5,6 +5,7 @@
 #include <csignal>
 #include <ctime>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <system_error>
 
@@ -87,13 +88,19 @@ class Chain {
     Rbg3Xor xor_;
 };
 
-[[noreturn]] void run_ours(Kind kind, const std::string& address, Fd ready) {
+[[noreturn]] void run_ours(Kind kind, const std::string& address, const std::string& identity, Fd ready) {
     Loop loop;
     Pool pool(65536);
+    std::optional<SealedNode> node;
+    if (!identity.empty()) {
+        node.emplace(config::Identity::read(identity).value());
+    }
     Chain chain(pool, kind == Kind::chain);
     const std::string parameters = kind == Kind::drbg ? ",output=drbg" : "";
     const auto listener =
-        make_listener(loop, pool, config::parse_address(address + parameters).value()).value();
+        make_listener(loop, pool, config::parse_address(address + parameters).value(), nullptr, [&] {
+            return Result<SealedNode*>(&*node);
+        }).value();
     report(ready, listener->bound_address());
     ready.reset();
     loop.run();
@@ -167,7 +174,7 @@ void pin_to_core(unsigned core) {
     sched_setaffinity(0, sizeof set, &set);
 }
 
-Server::Server(Kind kind, const std::string& address) {
+Server::Server(Kind kind, const std::string& address, const std::string& identity) {
     int ends[2];
     if (pipe(ends) != 0) {
         throw std::system_error(errno, std::system_category(), "pipe");
@@ -182,7 +189,7 @@ Server::Server(Kind kind, const std::string& address) {
             if (kind == Kind::floor) {
                 run_floor(address, std::move(report_to));
             }
-            run_ours(kind, address, std::move(report_to));
+            run_ours(kind, address, identity, std::move(report_to));
         } catch (const std::exception& error) {
             fprintf(stderr, "%s: %s\n", name(kind), error.what());
             std::_Exit(1);

@@ -21,8 +21,9 @@ const char* name(Kind kind);
 
 class Server {
   public:
-    // Listens at "unix:/path" or "tcp:127.0.0.1:0", on core 0. Throws when it cannot.
-    Server(Kind kind, const std::string& address);
+    // Listens at "unix:/path" or "tcp:127.0.0.1:0", on core 0. Throws when it cannot. A sealed: address needs
+    // the file of the server's key.
+    Server(Kind kind, const std::string& address, const std::string& identity = "");
     ~Server(); // ends the process
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;

@@ -139,6 +139,26 @@ TEST_CASE("an address may begin so many handshakes, and more with time; a /64 of
     CHECK_FALSE(begin("2001:db8::3"));
 }
 
+TEST_CASE(
+    "promise 5: a flood from ever new addresses fills no more memory than was set aside for addresses") {
+    HandshakeLimits limits;
+    Time now{std::chrono::hours(1)};
+    IpAddress from = ip("10.0.0.0");
+    for (unsigned i = 0; i < 3 * HandshakeLimits::most_remembered; ++i) {
+        from.bytes[1] = static_cast<Byte>(i >> 16);
+        from.bytes[2] = static_cast<Byte>(i >> 8);
+        from.bytes[3] = static_cast<Byte>(i);
+        if (i < HandshakeLimits::most_remembered + 10) {
+            CHECK(limits.enter(from, now));
+            limits.leave(from, now);
+        } else if (limits.enter(from, now)) { // some go on
+            now += std::chrono::milliseconds(1);
+        }
+        REQUIRE(limits.remembered() <= HandshakeLimits::most_remembered);
+    }
+    CHECK(limits.in_flight() == HandshakeLimits::most);
+}
+
 TEST_CASE("a node offers its own key, and those of all its upstreams once it has accepted them") {
     const Folder folder;
     SealedNode node(*config::Identity::create((folder.path / "identity").string()));
