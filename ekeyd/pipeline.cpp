@@ -2,6 +2,8 @@
 // pipeline_outlets.cpp.
 #include "ekeyd/pipeline.h"
 
+#include "ekeyd/http/make.h"
+
 namespace ekey {
 
 namespace {
@@ -40,7 +42,9 @@ Result<void> Pipeline::check(const config::Settings& settings) {
     }
     Result<void> checked = check_all(settings.source, check_source);
     if (checked) {
-        checked = check_all(settings.listen, check_listener);
+        checked = check_all(settings.listen, [](const config::Address& address) {
+            return address.kind == "http" ? http::check_listener(address) : check_listener(address);
+        });
     }
     return checked ? check_all(settings.sink, check_sink) : checked;
 }

@@ -15,6 +15,7 @@
 #include "ekeyd/config/settings.h"
 #include "ekeyd/control/subject.h"
 #include "ekeyd/listeners/listener.h"
+#include "ekeyd/metrics/figures.h"
 #include "ekeyd/pool/pool.h"
 #include "ekeyd/pool/rbg3_xor.h"
 #include "ekeyd/runtime/loop.h"
@@ -27,7 +28,11 @@
 
 namespace ekey {
 
-class Pipeline final : public control::Subject, private StageOutlet, private FinderOwner, private Mixer {
+class Pipeline final : public control::Subject,
+                       public metrics::Provider,
+                       private StageOutlet,
+                       private FinderOwner,
+                       private Mixer {
   public:
     using UsbMaker = Result<std::unique_ptr<usb::Backend>> (*)(Loop&);
 
@@ -74,6 +79,9 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
     // Reads again what listeners have from files (peers). What is wrong is logged, and changes nothing.
     void reload();
 
+    // metrics::Provider
+    metrics::Figures figures() const override;
+
   private:
     void on_released(const Stage& stage, ByteView block) override;
     void on_stage_failed(const Stage& stage) override;
@@ -113,6 +121,7 @@ class Pipeline final : public control::Subject, private StageOutlet, private Fin
     std::map<unsigned, std::unique_ptr<Stage>> stages_; // by number
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::vector<std::unique_ptr<Sink>> sinks_;
+    std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
     unsigned next_number_ = 1;
     bool paused_ = false;
 };

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "ekeyd/http/make.h"
 #include "ekeyd/runtime/log.h"
-
 #include "ekeyd/runtime/refusal.h"
 
 namespace ekey {
@@ -42,6 +42,9 @@ Result<void> add_part(std::vector<std::unique_ptr<Part>>& parts, std::string_vie
 
 Result<void> Pipeline::add_listener(std::string_view address) {
     return add_part(listeners_, address, [this](const config::Address& a) {
+        if (a.kind == "http") {
+            return http::make_listener(loop_, *this, a);
+        }
         return make_listener(loop_, pool_, a, this, [this] { return node(); });
     });
 }

@@ -33,6 +33,7 @@ FileRules file_rules(const config::Settings& settings) {
     add(rules, settings.listen, FileUse::sockets);
     add(rules, settings.control, FileUse::sockets);
     add(rules, settings.sink, FileUse::outputs);
+    rules.push_back({"/proc/sys/kernel/random", FileUse::read}); // metrics tell of the kernel's pool
     for (const config::Setting* path : {&settings.keyring, &settings.identity}) {
         rules.push_back({holding_folder(path->value), FileUse::read});
     }

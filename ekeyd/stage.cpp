@@ -229,6 +229,20 @@ Statistics Stage::health() const {
     return out;
 }
 
+metrics::SourceFigures Stage::figures() const {
+    metrics::SourceFigures out;
+    out.number = identity_.number;
+    out.address = identity_.address;
+    out.status = status();
+    out.min_entropy = claims_.min_entropy;
+    out.health = monitor_->state();
+    out.failure = monitor_->failure();
+    out.detail = monitor_->detail();
+    out.counters = monitor_->counters();
+    out.device = source_->figures();
+    return out;
+}
+
 bool Stage::is(std::string_view id) const {
     const SourceStatus status = source_->status();
     return id == std::to_string(identity_.number) || (!status.serial.empty() && id == status.serial) ||

@@ -8,6 +8,7 @@
 
 #include "ekeyd/control/subject.h"
 #include "ekeyd/health/monitor.h"
+#include "ekeyd/metrics/figures.h"
 #include "ekeyd/runtime/loop.h"
 #include "ekeyd/runtime/secret.h"
 #include "ekeyd/sources/registry.h"
@@ -48,7 +49,8 @@ class Stage final : private SourceOwner {
     double min_entropy() const { return std::min(claims_.min_entropy, source_->most_min_entropy()); }
     SourceStatus status() const;
     Statistics statistics() const;
-    Statistics health() const;          // name and value
+    Statistics health() const; // name and value
+    metrics::SourceFigures figures() const;
     bool is(std::string_view id) const; // a number, a serial or a path names it
 
     Result<void> begin_capture(std::uint64_t bytes, control::CaptureReceiver& receiver);

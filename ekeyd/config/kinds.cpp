@@ -9,15 +9,16 @@ namespace ekey::config {
 namespace {
 
 enum class Rest {
-    none,      // nothing may follow the kind
-    path,      // an absolute path
-    socket,    // an absolute path that fits a socket's address
-    host_port, // HOST:PORT
-    cid_port,  // CID:PORT
-    egd,       // unix: and a socket's path, or tcp: and HOST:PORT
-    usb,       // "usb", or "usb:" and a serial number or a place
-    usb_path,  // as usb, or an absolute path
-    missing,   // named in the documents, not in this build
+    none,               // nothing may follow the kind
+    path,               // an absolute path
+    socket,             // an absolute path that fits a socket's address
+    host_port,          // HOST:PORT
+    optional_host_port, // HOST:PORT or nothing
+    cid_port,           // CID:PORT
+    egd,                // unix: and a socket's path, or tcp: and HOST:PORT
+    usb,                // "usb", or "usb:" and a serial number or a place
+    usb_path,           // as usb, or an absolute path
+    missing,            // named in the documents, not in this build
 };
 
 struct Kind {
@@ -42,7 +43,7 @@ constexpr Kind kinds[] = {
     {Role::listen, "tcp", Rest::host_port},
     {Role::listen, "vsock", Rest::cid_port},
     {Role::listen, "sealed", Rest::host_port},
-    {Role::listen, "http", Rest::missing},
+    {Role::listen, "http", Rest::optional_host_port},
     {Role::listen, "pollen", Rest::missing},
     {Role::sink, "kernel", Rest::none},
     {Role::sink, "file", Rest::path},
@@ -98,6 +99,11 @@ Result<void> check_rest(const Kind& kind, const Address& address) {
         return {};
     case Rest::path: return check_path(address.rest, false);
     case Rest::socket: return check_path(address.rest, true);
+    case Rest::optional_host_port:
+        if (address.rest.empty()) {
+            return {};
+        }
+        [[fallthrough]];
     case Rest::host_port:
         if (auto host_port = parse_host_port(address.rest); !host_port) {
             return fail(host_port.error().what);

@@ -18,7 +18,7 @@ std::span<const Option> option_table() {
         Option{"help", 'h', "", "print this help and exit", Action::help},
         Option{"source", 0, "ADDRESS", "take noise from here: entropykey:PATH, device:PATH",
                AddressList{&Settings::source, Role::source}},
-        Option{"listen", 0, "ADDRESS", "serve EGD clients here: unix:PATH, tcp:HOST:PORT",
+        Option{"listen", 0, "ADDRESS", "serve EGD clients here: unix:PATH, tcp:HOST:PORT; or metrics: http:",
                AddressList{&Settings::listen, Role::listen}},
         Option{"sink", 0, "ADDRESS", "push bytes there: kernel, file:PATH, fifo:PATH",
                AddressList{&Settings::sink, Role::sink}},

@@ -17,6 +17,11 @@ namespace {
 bool passes(int error) {
     return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
 }
+
+std::uint32_t milliseconds() {
+    return static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(Loop::now().time_since_epoch()).count());
+}
 } // namespace
 
 Client::Client(ClientTable& table, Loop& loop, Fd socket, std::uint32_t index, std::unique_ptr<Seal> seal)
@@ -34,6 +39,9 @@ void Client::enter(State state) {
     auto& counters = table_.count();
     if (state_ == State::waiting) {
         --counters.waiting;
+        if (state == State::reading) { // it is served
+            counters.waits.observe(std::chrono::milliseconds(milliseconds() - waits_since_));
+        }
     } else if (state_ == State::held_back) {
         --counters.held_back;
     } else if (state_ == State::stalled && state == State::lost) {
@@ -42,6 +50,7 @@ void Client::enter(State state) {
     state_ = state;
     if (state_ == State::waiting) {
         ++counters.waiting;
+        waits_since_ = milliseconds();
     } else if (state_ == State::held_back) {
         ++counters.held_back;
     }

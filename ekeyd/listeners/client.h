@@ -88,6 +88,8 @@ class Client final : public Taker {
     std::uint32_t index_;
     Unsent::Slot unsent_ = 0; // in State::stalled
     State state_ = State::reading;
+    std::uint32_t waits_since_ =
+        0; // in State::waiting: milliseconds of the loop's clock, modulo 2^32 (49 days)
     egd::RequestParser parser_;
     egd::Request pending_; // valid when has_pending_
     bool has_pending_ = false;

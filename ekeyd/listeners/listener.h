@@ -8,6 +8,7 @@
 
 #include "ekeyd/config/address.h"
 #include "ekeyd/listeners/mixer.h"
+#include "ekeyd/listeners/wait_histogram.h"
 #include "ekeyd/pool/pool.h"
 #include "ekeyd/runtime/loop.h"
 #include "ekeyd/sealed/node.h"
@@ -26,6 +27,7 @@ class Listener {
         std::uint64_t bytes_written = 0, bytes_mixed = 0; // by clients; of these, stirred in
         std::uint64_t clients = 0, waiting = 0;           // now; for the supply
         std::uint64_t held_back = 0;                      // now; for a rate
+        WaitHistogram waits;                              // of blocking reads that had to wait for the supply
 
         Counters& operator+=(const Counters& more) {
             for (const auto each : {&Counters::accepted, &Counters::refused, &Counters::closed,
@@ -35,6 +37,7 @@ class Listener {
                                     &Counters::clients, &Counters::waiting, &Counters::held_back}) {
                 this->*each += more.*each;
             }
+            waits += more.waits;
             return *this;
         }
     };

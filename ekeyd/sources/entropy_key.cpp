@@ -251,4 +251,11 @@ void EntropyKey::add_statistics(Statistics& out) const {
     out.emplace_back("AllSessionsEntropy", std::to_string(all.entropy_bytes));
 }
 
+DeviceFigures EntropyKey::figures() const {
+    DeviceFigures out = device_figures(session_->counters(), session_->info());
+    out.session->state = link_ ? name(session_->state()) : "closed";
+    out.session->open = link_ ? Loop::now() - opened_ : Duration::zero();
+    return out;
+}
+
 } // namespace ekey

@@ -29,6 +29,7 @@ class EntropyKey final : public Source, private LinkOwner {
     void keyring_changed() override;
     SourceStatus status() const override;
     void add_statistics(Statistics& out) const override;
+    DeviceFigures figures() const override;
 
     // What the key sends is the output of its own hash, which it fills with 3,000 to 5,000 bits of noise for
     // each 256 (README.security of ekeyd 1.1.5). 7 of 8 bits, as ekeyd 1.1.5 credited, leaves a margin.

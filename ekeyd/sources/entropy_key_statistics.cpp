@@ -100,4 +100,31 @@ void add_entropy_key_statistics(const entropykey::Counters& c, const entropykey:
     count("UnexpectedInput", c.unexpected_input);
 }
 
+DeviceFigures device_figures(const entropykey::Counters& c, const entropykey::InfoReport& info) {
+    DeviceFigures out;
+    if (info.temperature) {
+        out.kelvin = *info.temperature / 10.0;
+    }
+    if (info.voltage) {
+        out.volts = *info.voltage / 1000.0;
+    }
+    if (const auto& g = info.generators) {
+        out.shannon = {per_byte(g->raw_left, g->raw_bytes), per_byte(g->raw_right, g->raw_bytes),
+                       per_byte(g->raw_xor, g->raw_bytes), per_byte(g->debiased_left, g->debiased_left_bytes),
+                       per_byte(g->debiased_right, g->debiased_right_bytes)};
+        if (g->failure != '0') {
+            out.failure = entropykey::failure_name(g->failure).sentence;
+        }
+    }
+    DeviceFigures::Session& session = out.session.emplace();
+    session.packets = c.packets_ok;
+    session.bad_packets = c.packet_errors;
+    session.replayed = c.replayed;
+    session.missed = c.missed;
+    session.framing_errors = c.framing_errors;
+    session.resets = c.resets;
+    session.rekeys = c.rekeys;
+    return out;
+}
+
 } // namespace ekey

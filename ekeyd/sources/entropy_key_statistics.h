@@ -13,4 +13,7 @@ entropykey::Counters since(const entropykey::Counters& before, const entropykey:
 void add_entropy_key_statistics(const entropykey::Counters& counters, const entropykey::InfoReport& info,
                                 double seconds_open, Statistics& out);
 
+// The same as numbers. The session's `state` and `open` are for the caller, who knows them.
+DeviceFigures device_figures(const entropykey::Counters& counters, const entropykey::InfoReport& info);
+
 } // namespace ekey

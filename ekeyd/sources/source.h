@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ekeyd/health/monitor.h"
+#include "ekeyd/sources/device_figures.h"
 #include "protocol/bytes.h"
 #include "protocol/result.h"
 
@@ -66,6 +67,8 @@ class Source {
 
     virtual SourceStatus status() const = 0;
     virtual void add_statistics(Statistics& out) const = 0;
+    // What the device tells of itself, if it does.
+    virtual DeviceFigures figures() const { return {}; }
 
     virtual double default_min_entropy() const = 0; // bits a byte; each driver says why
     // Bits a byte that count at most, as things are now.

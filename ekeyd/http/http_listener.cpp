@@ -1,0 +1,144 @@
+#include "ekeyd/http/http_listener.h"
+
+#include "ekeyd/http/make.h"
+#include "ekeyd/metrics/exposition.h"
+#include "ekeyd/metrics/prometheus.h"
+#include "ekeyd/metrics/verdict.h"
+#include "ekeyd/runtime/tcp_socket.h"
+
+namespace ekey::http {
+
+namespace {
+
+// Documents are kept for a tenth of a second: a few clients are as good as many. A connection that reads
+// slowly can hold 8 KiB and a document.
+constexpr std::uint64_t highest_max_clients = 1000;
+
+bool of_this_host_alone(const std::string& host) {
+    return host == "localhost" || host == "::1" ||
+           (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos);
+}
+
+} // namespace
+
+Result<Options> read_options(const config::Address& address) {
+    Options options;
+    if (auto known = config::check_parameters(address, {"allow", "deny", "max-clients"}); !known) {
+        return tl::unexpected(known.error());
+    }
+    if (!address.rest.empty()) {
+        auto where = config::parse_host_port(address.rest);
+        if (!where) {
+            return tl::unexpected(where.error());
+        }
+        options.where = std::move(*where);
+    }
+    auto access = NetworkAccess::read(address);
+    if (!access) {
+        return tl::unexpected(access.error());
+    }
+    if (!of_this_host_alone(options.where.host) && address.find("allow") == nullptr) {
+        return fail("http asks for no password: an address other than 127.0.0.1, [::1] and localhost needs "
+                    "allow=NETWORK, to say who may look");
+    }
+    options.access = std::move(*access);
+    if (const std::string* text = address.find("max-clients")) {
+        const auto number = config::parse_number("max-clients", *text, 1, highest_max_clients);
+        if (!number) {
+            return tl::unexpected(number.error());
+        }
+        options.limits.max_clients = static_cast<unsigned>(*number);
+    }
+    return options;
+}
+
+Result<void> check_listener(const config::Address& address) {
+    const auto options = read_options(address);
+    return options ? Result<void>() : tl::unexpected(options.error());
+}
+
+Result<std::unique_ptr<Listener>> make_listener(Loop& loop, const metrics::Provider& provider,
+                                                const config::Address& address) {
+    return HttpListener::open(loop, provider, address);
+}
+
+HttpListener::HttpListener(const metrics::Provider& provider, std::string address, NetworkAccess access,
+                           std::vector<Fd> sockets)
+    : provider_(provider), address_(std::move(address)), access_(std::move(access)),
+      sockets_(std::move(sockets)) {}
+
+HttpListener::~HttpListener() = default;
+
+Result<std::unique_ptr<Listener>> HttpListener::open(Loop& loop, const metrics::Provider& provider,
+                                                     const config::Address& address) {
+    auto options = read_options(address);
+    if (!options) {
+        return tl::unexpected(options.error());
+    }
+    const auto library = Library::load();
+    if (!library) {
+        return tl::unexpected(library.error());
+    }
+    auto sockets = listen_tcp(options->where.host, options->where.port,
+                              loop.running() ? HostNames::refuse : HostNames::look_up);
+    if (!sockets) {
+        return tl::unexpected(sockets.error());
+    }
+    std::unique_ptr<HttpListener> made(
+        new HttpListener(provider, address.text, std::move(options->access), std::move(*sockets)));
+    auto server = Server::start(**library, loop, *made, options->limits);
+    if (!server) {
+        return tl::unexpected(server.error());
+    }
+    made->server_ = std::move(*server);
+    std::vector<int> borrowed;
+    for (const Fd& socket : made->sockets_) {
+        borrowed.push_back(socket.get());
+    }
+    AcceptOwner& owner = *made;
+    made->acceptor_.emplace(loop, owner, borrowed, made->address_);
+    return made;
+}
+
+std::string HttpListener::bound_address() const {
+    return "http:" + bound_host_port(sockets_.front().get());
+}
+
+void HttpListener::on_accepted(Fd socket, const IpAddress& from) {
+    ++accepted_;
+    const bool welcome = access_.open() || access_.admits(from);
+    if (!welcome || !server_->add(std::move(socket))) {
+        ++refused_;
+    }
+}
+
+Listener::Counters HttpListener::counters() const {
+    const Server::Counters& c = server_->counters();
+    Counters out;
+    out.accepted = accepted_;
+    out.refused = refused_;
+    out.closed = c.closed;
+    out.requests = c.requests;
+    out.protocol_errors = c.errors;
+    out.clients = c.clients;
+    return out;
+}
+
+std::optional<Document> HttpListener::document(std::string_view path) {
+    const std::string text = "text/plain; charset=utf-8";
+    if (path == "/healthz") {
+        return Document{MHD_HTTP_OK, text, "ok\n", {}};
+    }
+    if (path == "/readyz") {
+        const std::string why = metrics::why_not_ready(provider_.figures());
+        return why.empty() ? Document{MHD_HTTP_OK, text, "ready\n", {}}
+                           : Document{MHD_HTTP_SERVICE_UNAVAILABLE, text, "not ready: " + why + "\n", {}};
+    }
+    if (path == "/metrics") {
+        return Document{
+            MHD_HTTP_OK, metrics::Exposition::content_type, metrics::to_prometheus(provider_.figures()), {}};
+    }
+    return std::nullopt;
+}
+
+} // namespace ekey::http

@@ -1,0 +1,28 @@
+// libmicrohttpd, loaded when the first HTTP listener is opened: with the TLS library that it brings it would
+// cost every daemon 3 MB, and most have no such listener.
+#pragma once
+
+#include <microhttpd.h>
+
+#include "protocol/result.h"
+
+namespace ekey::http {
+
+struct Library {
+    decltype(&MHD_start_daemon) start_daemon;
+    decltype(&MHD_stop_daemon) stop_daemon;
+    decltype(&MHD_get_daemon_info) get_daemon_info;
+    decltype(&MHD_run) run;
+    decltype(&MHD_get_timeout) get_timeout;
+    decltype(&MHD_add_connection) add_connection;
+    decltype(&MHD_get_connection_info) get_connection_info;
+    decltype(&MHD_create_response_from_buffer) create_response_from_buffer;
+    decltype(&MHD_add_response_header) add_response_header;
+    decltype(&MHD_queue_response) queue_response;
+    decltype(&MHD_destroy_response) destroy_response;
+
+    // The same one at each call, never unloaded. The error names the library and its package.
+    static Result<const Library*> load();
+};
+
+} // namespace ekey::http

@@ -1,0 +1,14 @@
+// What this host and this process tell of themselves.
+#pragma once
+
+#include "ekeyd/metrics/figures.h"
+
+namespace ekey::metrics {
+
+// Of /proc/sys/kernel/random (random(4)).
+KernelFigures read_kernel();
+
+// Seconds of processor time that this process has used.
+double cpu_seconds();
+
+} // namespace ekey::metrics
