@@ -121,12 +121,12 @@ def shared_libraries(path):
 
 class Guest:
     def __init__(self, run, modules=(), programs=(), files=None, qemu=(), memory=512, kernel_options=""):
-        """`programs`: ours, by name. `modules`: names, parameters may follow: "dummy_hcd num=2". `files`: path in the
+        """`programs`: ours, by name, or others, by path. `modules`: names, parameters may follow: "dummy_hcd num=2". `files`: path in the
         guest to bytes; those in /bin can be run. `qemu`: more arguments."""
         self._run = run
         self._mark = "@" + secrets.token_hex(8)
         self._modules = [m.split() for m in modules]
-        self._programs = [program(name) for name in programs]
+        self._programs = [name if name.startswith("/") else program(name) for name in programs]
         self._files = files or {}
         self._qemu = [str(a) for a in qemu]
         self._memory = memory

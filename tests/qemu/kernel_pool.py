@@ -3,7 +3,7 @@ import re
 
 from daemons import Ekeyd, Softkey
 from guest import PROGRAMS, Guest
-from harness import check, check_contains, main, test
+from harness import check, check_contains, main, peer, test
 
 
 @test("in a guest, a dongle's entropy goes through ekeyd and egd-push into the kernel's pool, which it makes ready")
@@ -26,6 +26,45 @@ kill $ekeyd_pid
 wait_for 'ekeyd ends' 5 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
 """)
     check_contains(output, r"crng init done", "the kernel's word")
+
+
+@test("in a guest, Debian's ekeyd-egd-linux asks for nothing once the pool was seeded, and egd-push delivers on every interval: counted by one ekeyd in one run")
+def old_and_new(run):
+    output = Guest(run, programs=[*PROGRAMS, peer("usr/sbin/ekeyd-egd-linux")]).run(""". /test/functions.sh
+start softkey softkey --pty /tmp/key --keyring /tmp/keyring --rate 500
+wait_for 'softkey is ready' 20 logged softkey '^ready '
+daemon entropykey:/tmp/key --listen tcp:127.0.0.1:8888 --listen tcp:127.0.0.1:8889
+counter() { # counter PORT NAME
+    ekeydctl --socket /tmp/control.sock show | grep ":$1" | grep -o "\\b$2=[0-9]*" | cut -d= -f2
+}
+at_least() { # at_least NUMBER PORT NAME
+    [ "$(counter "$2" "$3")" -ge "$1" ]
+}
+nobody_waits() {
+    [ "$(counter 8888 waiting)" = 0 ]
+}
+start old ekeyd-egd-linux -H 127.0.0.1 -p 8888 -r 1
+wait_for 'the old program seeds the pool' 60 sh -c "dmesg | grep 'crng init done'"
+wait_for 'the old program asks' 60 at_least 1 8888 requests
+wait_for 'it has its answers' 60 nobody_waits
+start new egd-push --from tcp:127.0.0.1:8889 --interval 3 -v
+wait_for 'a push' 60 at_least 1 8889 requests
+began=$(cut -d. -f1 /proc/uptime)
+before=$(counter 8888 requests)
+echo "ekeyd-egd-linux before: $before requests"
+wait_for 'eight pushes' 120 at_least 8 8889 requests
+took=$(($(cut -d. -f1 /proc/uptime) - began))
+check "seven intervals of 3 s took $took s" [ "$took" -le 60 ]
+check 'the old program still runs' kill -0 $old_pid
+echo "ekeyd-egd-linux since: $(counter 8888 clients) connected, $(($(counter 8888 requests) - before)) requests"
+echo "egd-push: $(counter 8889 clients) connected, $(counter 8889 requests) requests, $(counter 8889 bytes) bytes, in $took s"
+kill $new_pid $old_pid
+end_daemon
+""", 180)
+    check_contains(output, r"(?m)^ekeyd-egd-linux since: 1 connected, 0 requests$", "what the old program asked for")
+    requests, size = map(int, re.search(r"(?m)^egd-push: 1 connected, (\d+) requests, (\d+) bytes", output).groups())
+    check(requests >= 8 and size == 64 * requests, f"{requests} requests of egd-push, {size} bytes")
+    print(*re.findall(r"(?m)^(?:ekeyd-egd-linux|egd-push).*: .*", output), sep="\n")
 
 
 @test("in a guest, ekeyd as user nobody and in its sandbox feeds the kernel, with credit, and keeps no right but that")

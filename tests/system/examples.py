@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""The examples of contrib/examples that need nothing but this machine. Others: remote_hosts.py, own_key_example.py, tests/qemu."""
+from clients import Egd, free_port
+from daemons import Ekeyd, Softkey, answers
+from harness import check, check_equal, main, peer, test, wait_until
+from hosts import example
+
+LONG = 60
+
+
+class Balanced:
+    """Two ekeyds, each with a dongle and a small pool, behind HAProxy with the example's configuration."""
+
+    def __init__(self, run):
+        self.ports = [free_port() for _ in range(2)]
+        self.dongles = [Softkey(run, name=f"dongle{n}") for n in range(2)]
+        self.daemons = [Ekeyd(run, f"listen = tcp:127.0.0.1:{port}", "pool-size = 1024", softkeys=[dongle], name=f"ekeyd{n}")
+                        for n, (port, dongle) in enumerate(zip(self.ports, self.dongles))]
+        for daemon in self.daemons:
+            daemon.seeded()
+        front = f"127.0.0.1:{free_port()}"
+        self.address = f"tcp:{front}"
+        config = run.write("haproxy.cfg", example("haproxy.cfg", **{
+            "192.168.122.1:8888": front, "192.0.2.1:8888": f"127.0.0.1:{self.ports[0]}",
+            "192.0.2.2:8888": f"127.0.0.1:{self.ports[1]}"}))
+        program = peer("usr/sbin/haproxy")
+        run.run("haproxy", "-c", "-f", config, path=program)
+        self.haproxy = run.start("haproxy", "-db", "-f", config, path=program)
+        wait_until(lambda: answers(self.address), "HAProxy listens")
+
+    def bytes(self, number):
+        return int(self.daemons[number].listeners()[f"tcp:127.0.0.1:{self.ports[number]}"]["bytes"])
+
+    def take(self):
+        """64 bytes by way of HAProxy; returns how many each host gave meanwhile."""
+        before = [self.bytes(n) if self.daemons[n].program.running() else 0 for n in range(2)]
+        with Egd(self.address) as client:
+            client.read(64)
+        return [self.bytes(n) - before[n] if self.daemons[n].program.running() else 0 for n in range(2)]
+
+
+@test("HAProxy's example: clients are led to both ekeyds; when one ends, all to the other, and egd-push goes on; and back")
+def haproxy_ends(run):
+    both = Balanced(run)
+    taken = [both.take() for _ in range(4)]
+    check_equal(sorted(taken), [[0, 64]] * 2 + [[64, 0]] * 2, "bytes from each host, of four clients")
+    push = run.start("egd-push", "--from", both.address, "--interval", "0.5", "-v")
+    push.wait_output("pushed upstream")
+    both.daemons[0].program.stop()
+    both.haproxy.wait_output("Server ekeyd/one is DOWN", LONG)
+    check(all(two >= 64 for _, two in (both.take() for _ in range(3))), "clients are not led to the second")
+    before = both.bytes(1)
+    wait_until(lambda: both.bytes(1) >= before + 3 * 64, "egd-push goes on", LONG)
+    both.daemons[0].start()
+    both.daemons[0].seeded()
+    both.haproxy.wait_output("Server ekeyd/one is UP", LONG)
+    wait_until(lambda: both.take()[0] > 0, "clients are led to the first again", LONG)
+
+
+@test("HAProxy's example: an ekeyd that lost its dongle and has no more bytes gets no clients, and those that wait there are served by the other")
+def haproxy_empty(run):
+    both = Balanced(run)
+    both.dongles[1].program.stop()
+    with Egd(f"tcp:127.0.0.1:{both.ports[1]}") as direct:
+        wait_until(lambda: "Vanished" in both.daemons[1].key()["Status"], "the dongle is missed")
+        while direct.read_now(255):
+            pass
+        check_equal(direct.level(), 0, "bits left")
+    push = run.start("egd-push", "--from", both.address, "--interval", "0.5", "-v")
+    both.haproxy.wait_output("Server ekeyd/two is DOWN", LONG)
+    check(all(one >= 64 and two == 0 for one, two in (both.take() for _ in range(3))), "bytes from each host while one has none")
+    push.wait_output("pushed upstream", LONG)
+
+
+if __name__ == "__main__":
+    main()
