@@ -22,8 +22,9 @@ class EgdServer:
     "garbage" sends more than was asked for, "hang up" closes on a request.
     """
 
-    def __init__(self, address, mode="serve"):
+    def __init__(self, address, mode="serve", data=os.urandom):
         self.mode = mode
+        self.data = data  # gives so many bytes
         self.clients = []
         self._changed = threading.Condition()
         kind, _, rest = address.partition(":")
@@ -110,7 +111,7 @@ class EgdServer:
 
     def _answer(self, connection, client, count):
         size = {"serve": count, "silent": 0, "half": count // 2, "garbage": 2 * count, "hang up": 0}[self.mode]
-        answer = os.urandom(size)
+        answer = self.data(size)
         with self._changed:
             client.requests.append(count)
             client.served += answer

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import struct
+import time
 
 from clients import Connection, Egd, free_port
 from daemons import Ekeyd, Softkey
@@ -323,6 +324,35 @@ def reload_peers(run):
         with server.client(first) as gone:
             gone.stream.socket.sendall(gone.opening)
             check_equal(gone.stream.closed(), b"", "what a peer that is gone is told when it comes again")
+
+
+@test("a peer's rate= holds for all its links together, and output=drbg serves it beyond what the dongle gives")
+def peer_options(run):
+    slow, wide, plain = key_pair(), key_pair(), key_pair()
+    server = Server(run, (slow, "slow", "rate=1000"), (wide, "wide", "output=drbg"), (plain, "plain", ""), source=False)
+    with server.client(slow) as first, server.client(slow) as second, server.client(wide) as many, \
+         server.client(plain) as waiting:
+        for client, credit in ((first, 255), (second, 255), (many, 0), (waiting, 255)):
+            check_equal(client.shake_hands()[2], credit, "bits credited a byte by the server's advice")
+        waiting.send(b"\x02\x20")
+        many.send(b"\x02\x20")
+        dongle = Softkey(run, name="late", transport="unix", rate=300)
+        with server.daemon.controller() as control:
+            control.command(f'Keyring("{run.path("keyring")}")')
+            control.command(f'AddEntropyKey("{run.path("late.unix")}")')
+        check_equal(len(waiting.receive(32)), 32, "bytes that waited for the dongle")
+        check_equal(len(many.receive(32)), 32, "bytes that waited for the generator's seed")
+        many.send(b"\x02\xff" * 1000)
+        check_equal(len(many.receive(255000)), 255000, "bytes of the generator")
+        check(len(dongle.plaintext()) < 255000, "the dongle has given as much as the generator")
+        begin = time.monotonic()
+        for client in (first, second):
+            client.send(b"\x02\xff" * 8)
+        for client in (first, second):
+            check_equal(len(client.receive(2040)), 2040, "bytes")
+        # 4,080 bytes at 1,000 a second, of which the first thousand may come at once.
+        took = time.monotonic() - begin
+        check(took > 3.0, f"4,080 bytes came in {took:.1f} s")
 
 
 @test("a relay whose noise has come from a new host ends its clients' links, and tells them when they come again")
