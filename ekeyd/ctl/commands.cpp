@@ -11,6 +11,7 @@
 #include "ekeyd/ctl/identity.h"
 #include "ekeyd/ctl/json.h"
 #include "ekeyd/ctl/text.h"
+#include "ekeyd/ctl/top/top.h"
 
 namespace ekey::ctl {
 
@@ -214,6 +215,8 @@ constexpr Command commands[] = {
     {"keyring", "FILE", "read long-term keys", 1, 1, keyring, make_absolute},
     {"shutdown", "", "end the daemon", 0, 0, shut_down},
     {"health", "[ID]", "health of a source, or of all", 0, 1, health, nullptr, nullptr, Option::json},
+    {"top", "", "all of it at a glance: live on a terminal, else once", 0, 0, top, nullptr, nullptr,
+     Option::interval},
     {"reset", "ID", "begin a source's session anew", 1, 1, quiet<reset_name>},
     {"capture", "ID BYTES", "write unconditioned bytes of a source to standard output", 2, 2, capture,
      check_capture},

@@ -1,5 +1,6 @@
 #include "ekeyd/ctl/connection.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -57,7 +58,7 @@ std::string shown(std::string_view text) {
 
 } // namespace
 
-Result<Connection> Connection::open(const std::string& where) {
+Result<Connection> Connection::open(const std::string& where, std::span<const int> interruptors) {
     auto fd = connect(where);
     if (!fd) {
         const bool denied = fd.error().what == std::strerror(EACCES);
@@ -66,6 +67,7 @@ Result<Connection> Connection::open(const std::string& where) {
                             : ": is ekeyd running?"));
     }
     Connection connection(std::move(*fd), where);
+    connection.end_wait_on(interruptors);
     std::string line;
     const auto greeted = connection.read_line(line, answer_timeout);
     if (!greeted) {
@@ -103,8 +105,14 @@ Result<bool> Connection::read_line(std::string& line, std::optional<Duration> ti
         if (in_.size() > longest_line) {
             return fail(where_ + " is not a control socket of ekeyd: a line is longer than 64 KiB");
         }
-        pollfd ready{fd_.get(), POLLIN, 0};
-        const int count = ::poll(&ready, 1, wait);
+        std::vector<pollfd> ready{{fd_.get(), POLLIN, 0}};
+        for (const int interruptor : interruptors_) {
+            ready.push_back({interruptor, POLLIN, 0});
+        }
+        const int count = ::poll(ready.data(), ready.size(), wait);
+        if (std::any_of(ready.begin() + 1, ready.end(), [](const pollfd& p) { return p.revents != 0; })) {
+            return fail(std::string(interrupted));
+        }
         if (count == 0) {
             return fail("ekeyd at " + where_ + " has not answered for " +
                         std::to_string(std::chrono::duration_cast<std::chrono::seconds>(*timeout).count()) +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,14 @@ class Connection {
   public:
     // `where` is a path, unix:PATH or tcp:HOST:PORT (numeric host). Connects and reads the greeting. The
     // errors name the socket and what to do.
-    static Result<Connection> open(const std::string& where);
+    static Result<Connection> open(const std::string& where, std::span<const int> interruptors = {});
+    const std::string& where() const { return where_; } // as given
+
+    // Waiting for an answer ends, with the error `interrupted`, when one of these descriptors is readable.
+    // They are the caller's, and must outlive the connection. The rest of that answer is lost: the connection
+    // is of no more use.
+    static constexpr std::string_view interrupted = "interrupted";
+    void end_wait_on(std::span<const int> descriptors) { interruptors_ = descriptors; }
 
     Result<void> send(std::string_view command); // without its line end
 
@@ -45,6 +53,7 @@ class Connection {
     Fd fd_;
     std::string where_;
     std::string in_;
+    std::span<const int> interruptors_;
 };
 
 } // namespace ekey::ctl

@@ -33,6 +33,7 @@ std::string usage() {
     return text + "Options:\n"
                   "  -s, --socket PATH       the control socket (as in ekeyd.conf, or /run/ekeyd.sock)\n"
                   "      --json              list, stats and health: as JSON\n"
+                  "      --interval SECONDS  top: between two looks, 1 to 3600 (2)\n"
                   "  -h, --help              print this and exit\n"
                   "  -v, --version           print the version and exit\n"
                   "ID is a number, a serial or a path, as list shows them. See ekeydctl(8).\n";

@@ -217,7 +217,6 @@ TEST_CASE("ekeydctl: shutdown ends the daemon") {
 TEST_CASE("ekeydctl: usage") {
     for (const Strings& arguments : std::vector<Strings>{{},
                                                          {"lst"},
-                                                         {"top"},
                                                          {"stats"},
                                                          {"stats", ""},
                                                          {"list", "x"},
