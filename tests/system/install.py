@@ -12,7 +12,9 @@ share/doc/ekeyd/egd-push.conf share/doc/ekeyd/ekeyd.conf share/doc/ekeyd/entropy
 share/doc/ekeyd/entropy-key-gadget.service
 lib/udev/rules.d/60-ekeyd.rules
 share/man/man5/ekeyd.conf.5 share/man/man8/egd-push.8 share/man/man8/ekey-rekey.8 share/man/man8/ekeyd.8
-share/man/man8/ekeydctl.8 share/munin/plugins/ekeyd_stat_ etc/munin/plugin-conf.d/ekeyd
+share/man/man8/ekeydctl.8 share/munin/plugins/ekeyd_stat_ share/bash-completion/completions/ekeyd
+share/bash-completion/completions/ekeydctl share/bash-completion/completions/ekey-rekey
+share/bash-completion/completions/egd-push etc/munin/plugin-conf.d/ekeyd
 """.split()
 
 
