@@ -43,7 +43,7 @@ ssize_t Seal::read(int socket, ByteSpan into, Time now) {
             errno = EBADMSG;
             return -1;
         }
-        if (now - transport_->opened() >= Transport::end_after) {
+        if (is_old(now)) {
             return 0;
         }
         Byte received[Transport::longest + Transport::overhead]; // a message as long as there is

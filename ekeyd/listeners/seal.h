@@ -32,6 +32,9 @@ class Seal {
     bool has_output() const { return !sealed_.empty(); }
     bool flush(int socket); // sends what is kept; false: the connection is lost
 
+    // It is to be ended: it has been open for Transport::end_after.
+    bool is_old(Time now) const { return now - transport_->opened() >= sealed::Transport::end_after; }
+
     sealed::Fault fault() const { return fault_; }
     const sealed::PublicKey& key() const { return key_; }
 

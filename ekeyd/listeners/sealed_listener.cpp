@@ -32,7 +32,10 @@ SealedListener::SealedListener(Loop& loop, Pool& pool, const config::Address& ad
                                Peers peers, SealedNode& node, std::vector<Fd> sockets)
     : loop_(loop), pool_(pool), address_(address.text), options_(std::move(options)),
       peers_(std::move(peers)), node_(node), sockets_(std::move(sockets)),
-      acceptor_(loop, *this, borrow(sockets_), address_) {}
+      acceptor_(loop, *this, borrow(sockets_), address_), minute_(loop) {
+    minute_.bind<&SealedListener::on_minute>(this);
+    minute_.every(std::chrono::minutes(1));
+}
 
 SealedListener::~SealedListener() = default;
 
@@ -196,6 +199,16 @@ Result<void> SealedListener::reload() {
 void SealedListener::on_path_grown() {
     for (const auto& [_, table] : tables_) {
         table->close_if([](const Client&) { return true; });
+    }
+}
+
+void SealedListener::on_minute() {
+    end_old(Loop::now());
+}
+
+void SealedListener::end_old(Time now) {
+    for (const auto& [_, table] : tables_) {
+        table->close_if([now](const Client& client) { return client.seal()->is_old(now); });
     }
 }
 

@@ -34,6 +34,8 @@ class SealedListener final : public Listener, AcceptOwner, GreetingOwner {
     // Peers that are gone, or whose options are others now, are closed; they may come again.
     Result<void> reload() override;
     void on_path_grown() override;
+    // Ends links that are old at that time, also those that nothing comes over. Called once a minute.
+    void end_old(Time now);
 
     static constexpr std::chrono::seconds default_handshake{10};
     // A peer has one link, two while it renews it, and perhaps some that are dead without our knowledge.
@@ -45,6 +47,7 @@ class SealedListener final : public Listener, AcceptOwner, GreetingOwner {
     void on_known(Greeting& greeting, Fd socket, std::unique_ptr<Seal> seal) override;
     void on_over(Greeting& greeting, const char* why) override;
     void remove(Greeting& greeting);
+    void on_minute();
     void refuse(const char* why, const IpAddress& from, Throttle& said);
     ClientTable& table_for(const Peer& peer);
     std::size_t clients() const;
@@ -66,6 +69,7 @@ class SealedListener final : public Listener, AcceptOwner, GreetingOwner {
     sealed::Hello told_; // for the one that is being answered
     Throttle said_unknown_, said_failed_, said_limit_;
     Acceptor acceptor_;
+    Timer minute_;
 };
 
 } // namespace ekey

@@ -93,7 +93,7 @@ void UpstreamSource::opened() {
     ++sessions_;
     if (link_) {
         // By the last tenth of its time, and not all of them at once.
-        renewal_.start(jittered(sealed::Transport::renew_after, 0.9, 1.0));
+        renewal_.start(jittered(options_.renew_after, 0.9, 1.0));
     }
     if (!std::exchange(resuming_, false)) {
         log::notice("upstream is connected", {{"source", options_.path}});

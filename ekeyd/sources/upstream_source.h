@@ -24,6 +24,7 @@ class UpstreamSource final : public Source, private ConnectionOwner {
         bool claimed = false;                    // the owner has said min-entropy=
         std::optional<sealed::PublicKey> server; // whose key it must have: a sealed link
         SealedNode* node = nullptr;              // with `server`
+        Duration renew_after = sealed::Transport::renew_after;
     };
     UpstreamSource(Loop& loop, Options options);
     ~UpstreamSource() override;
