@@ -21,7 +21,7 @@ Link::Link(Loop& loop, LinkOwner& owner, const config::Address& address, const s
     io_.bind<&Link::on_readable>(this);
     if (address.kind == "sealed") {
         assert(self != nullptr);
-        sealed_.emplace(*self, key_of(address), make_locked<std::optional<sealed::Initiator>>());
+        sealed_.emplace(Sealed{*self, key_of(address), make_locked<std::optional<sealed::Initiator>>()});
     }
 }
 
@@ -88,7 +88,7 @@ void Link::opened() {
 // Unlike a connection, a device may hold what was meant for an earlier request, even of another program.
 bool Link::discard_stale() {
     // More than a guest's port holds (32 buffers of a page, virtio_console.c) is no server's late answer.
-    constexpr std::size_t most = 32 * 4096;
+    constexpr std::size_t most = std::size_t{32} * 4096;
     for (std::size_t discarded = 0; discarded < most;) {
         const ssize_t got = ::read(connection_.fd(), room_.data(), room_.size());
         if (got <= 0) {

@@ -24,7 +24,7 @@ constexpr std::uint64_t schema_and_version = 0x0000000133414853;
 constexpr std::uint64_t output_bits = 256;
 
 std::uint64_t load(const Byte* from) {
-    std::uint64_t word;
+    std::uint64_t word = 0;
     std::memcpy(&word, from, sizeof word);
     if constexpr (std::endian::native == std::endian::big)
         word = __builtin_bswap64(word);

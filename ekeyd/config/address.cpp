@@ -150,7 +150,7 @@ Result<void> check_parameters(const Address& address, std::span<const std::strin
             "address " + quote(address.text) + ": " + address.kind + " has no parameter " + quote(name);
         if (const std::string_view near = nearest(name, known); !near.empty()) {
             what += ": did you mean " + std::string(near) + "?";
-        } else if (known.size() == 0) {
+        } else if (known.empty()) {
             what += ": it takes none";
         } else {
             what += ": it takes ";

@@ -11,6 +11,7 @@ namespace {
 
 std::vector<int> borrow(const std::vector<Fd>& sockets) {
     std::vector<int> borrowed;
+    borrowed.reserve(sockets.size());
     for (const Fd& socket : sockets) {
         borrowed.push_back(socket.get());
     }

@@ -30,6 +30,7 @@ class Supply {
     virtual std::size_t cost(std::size_t count) const { return count; }
     // The queue is not the pool's: `call` says when those who wait are to try again. It must not serve them
     // at once.
+    // NOLINTNEXTLINE(performance-unnecessary-value-param): those with a queue keep it
     virtual void on_ready(std::function<void()> call) { static_cast<void>(call); }
 };
 

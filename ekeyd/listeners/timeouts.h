@@ -15,7 +15,7 @@ namespace ekey {
 
 struct Timeouts {
     static constexpr std::array<std::string_view, 2> parameters{"idle", "handshake"};
-    static constexpr std::uint64_t longest = 86400 * 7; // seconds
+    static constexpr std::uint64_t longest = std::uint64_t{86400} * 7; // seconds
 
     std::chrono::seconds idle{};      // without a request; 0: no limit
     std::chrono::seconds handshake{}; // from the connection to the first whole request, or to the end of a

@@ -118,7 +118,7 @@ EntropyPad::EntropyPad(const Serial& serial, const SessionKey& key)
 void exclusive_or(std::span<const Byte, block_size> a, std::span<const Byte, block_size> b,
                   std::span<Byte, block_size> out) {
     for (std::size_t i = 0; i < block_size; i += sizeof(std::uint64_t)) {
-        std::uint64_t x, y;
+        std::uint64_t x = 0, y = 0;
         std::memcpy(&x, &a[i], sizeof x);
         std::memcpy(&y, &b[i], sizeof y);
         x ^= y;

@@ -55,7 +55,7 @@ Result<void> filter_calls(bool strict) {
     }
     struct sigaction action {};
     action.sa_sigaction = tell_refused;
-    action.sa_flags = SA_SIGINFO | SA_RESETHAND | SA_NODEFER;
+    action.sa_flags = static_cast<int>(SA_SIGINFO | SA_RESETHAND | SA_NODEFER);
     sigaction(SIGSYS, &action, nullptr);
     return install(refuse_with_signal);
 }

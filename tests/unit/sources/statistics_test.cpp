@@ -61,7 +61,8 @@ TEST_CASE("statistics have the names, units and roundings of ekeyd 1.1.5") {
                                                       {"ReadRate", "147712"},
                                                       {"TotalEntropy", "36576"},
                                                       {"WriteRate", "38"}};
-    for (const auto& [name, value] : expected) {
+    for (const auto& entry : expected) {
+        const auto &name = entry.first, value = entry.second;
         INFO(name);
         REQUIRE(s.contains(name));
         CHECK(s.at(name) == value);
