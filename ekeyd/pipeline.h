@@ -22,6 +22,7 @@
 #include "ekeyd/runtime/secret.h"
 #include "ekeyd/sealed/node.h"
 #include "ekeyd/sinks/sink.h"
+#include "ekeyd/sources/folder_finder.h"
 #include "ekeyd/sources/usb/libusb_backend.h"
 #include "ekeyd/sources/usb_finder.h"
 #include "ekeyd/stage.h"
@@ -85,7 +86,7 @@ class Pipeline final : public control::Subject,
   private:
     void on_released(const Stage& stage, ByteView block) override;
     void on_stage_failed(const Stage& stage) override;
-    void on_found(const UsbFinder& by, const std::string& address) override;
+    void on_found(const Finder& by, const std::string& address) override;
     void mix(ByteView bytes) override { conditioner_->absorb(bytes); }
 
     void move_to_pool();
@@ -94,6 +95,7 @@ class Pipeline final : public control::Subject,
     void pause_sources(bool on);
     Result<unsigned> add(config::Address address, bool must_open);
     Result<unsigned> add_finder(const UsbDriver& driver, const config::Address& address);
+    Result<unsigned> add_folder(const config::Address& address);
     Result<usb::Backend*> usb();
     Result<SealedNode*> node();
     Result<std::size_t> free_credit_slot() const;
@@ -112,12 +114,12 @@ class Pipeline final : public control::Subject,
     Timer term_; // of the pool's kept places
     UsbMaker make_usb_;
     std::unique_ptr<usb::Backend> usb_; // null until a source needs it
-    struct Finder {
-        std::unique_ptr<UsbFinder> finder;
+    struct Search {
+        std::unique_ptr<Finder> finder;
         std::set<unsigned> found; // the numbers of the sources that it added
     };
-    std::vector<Finder>::iterator finder(std::string_view address);
-    std::vector<Finder> finders_;
+    std::vector<Search>::iterator finder(std::string_view address);
+    std::vector<Search> finders_;
     std::map<unsigned, std::unique_ptr<Stage>> stages_; // by number
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::vector<std::unique_ptr<Sink>> sinks_;

@@ -66,6 +66,9 @@ Result<unsigned> Pipeline::add(config::Address address, bool must_open) {
     if (const UsbDriver* driver = finds_many(address)) {
         return add_finder(*driver, address);
     }
+    if (finds_in_folder(address)) {
+        return add_folder(address);
+    }
     auto source = make_source(address, {loop_, [this](const auto& serial) { return keyring_.find(serial); },
                                         [this] { return usb(); }, [this] { return node(); }});
     if (!source) {
@@ -122,6 +125,17 @@ Result<unsigned> Pipeline::add_finder(const UsbDriver& driver, const config::Add
     return 0;
 }
 
+Result<unsigned> Pipeline::add_folder(const config::Address& address) {
+    if (auto checked = check_source(address); !checked) {
+        return tl::unexpected(checked.error());
+    }
+    if (finder(address.text) == finders_.end()) {
+        finders_.push_back(
+            {std::make_unique<FolderFinder>(loop_, address, static_cast<FinderOwner&>(*this)), {}});
+    }
+    return 0;
+}
+
 Result<usb::Backend*> Pipeline::usb() {
     if (!usb_) {
         auto made = make_usb_(loop_);
@@ -151,12 +165,12 @@ Result<SealedNode*> Pipeline::node() {
     return node_.get();
 }
 
-std::vector<Pipeline::Finder>::iterator Pipeline::finder(std::string_view address) {
+std::vector<Pipeline::Search>::iterator Pipeline::finder(std::string_view address) {
     return std::find_if(finders_.begin(), finders_.end(),
-                        [&](const Finder& f) { return f.finder->address() == address; });
+                        [&](const Search& f) { return f.finder->address() == address; });
 }
 
-void Pipeline::on_found(const UsbFinder& by, const std::string& address) {
+void Pipeline::on_found(const Finder& by, const std::string& address) {
     const unsigned next = next_number_;
     auto added = add_configured_source(address);
     if (!added) {

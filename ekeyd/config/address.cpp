@@ -137,6 +137,17 @@ Result<Address> parse_address(std::string_view text) {
     return address;
 }
 
+std::string escaped(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        if (c == ',' || c == '\\') {
+            out += '\\';
+        }
+        out += c;
+    }
+    return out;
+}
+
 Result<void> check_parameters(const Address& address, std::initializer_list<std::string_view> known) {
     return check_parameters(address, std::span<const std::string_view>(known.begin(), known.size()));
 }

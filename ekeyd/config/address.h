@@ -33,6 +33,9 @@ struct Address {
 // and a comma, a backslash before a comma as two.
 Result<Address> parse_address(std::string_view text);
 
+// Text as it stands in an address, for REST or a value: with its commas kept.
+std::string escaped(std::string_view text);
+
 // Refuses parameters outside `known`, naming the nearest known one as a suggestion.
 Result<void> check_parameters(const Address& address, std::span<const std::string_view> known);
 Result<void> check_parameters(const Address& address, std::initializer_list<std::string_view> known);

@@ -1,7 +1,6 @@
 #include "ekeyd/config/old_form.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "ekeyd/config/address.h"
 #include "ekeyd/config/call.h"
@@ -17,28 +16,16 @@ struct Pair {
 };
 using Meaning = Result<std::vector<Pair>>;
 
-// An address's path or value, with its commas kept.
-std::string kept(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        if (c == ',' || c == '\\') {
-            out += '\\';
-        }
-        out += c;
-    }
-    return out;
-}
-
 std::string text(const Arguments& arguments, std::size_t index) {
     return index < arguments.size() ? arguments[index].text : std::string();
 }
 
 // ekeyd.conf(5) of 1.1.5 describes each of these.
 Meaning unix_control(const Arguments& a) {
-    return std::vector<Pair>{{"control", "unix:" + kept(text(a, 0))}};
+    return std::vector<Pair>{{"control", "unix:" + escaped(text(a, 0))}};
 }
 Meaning tcp_control(const Arguments& a) {
-    return std::vector<Pair>{{"control", "tcp:127.0.0.1:" + kept(text(a, 0))}};
+    return std::vector<Pair>{{"control", "tcp:127.0.0.1:" + escaped(text(a, 0))}};
 }
 Meaning keyring(const Arguments& a) {
     return std::vector<Pair>{{"keyring", text(a, 0)}};
@@ -54,36 +41,34 @@ Meaning to_kernel(const Arguments& a) {
     return std::vector<Pair>{{"sink", "kernel,credit=" + std::to_string(*bits)}};
 }
 Meaning to_file(const Arguments& a) {
-    return std::vector<Pair>{{"sink", "file:" + kept(text(a, 0))}};
+    return std::vector<Pair>{{"sink", "file:" + escaped(text(a, 0))}};
 }
 Meaning egd_tcp(const Arguments& a) {
     std::string host = a.size() > 1 ? text(a, 1) : "127.0.0.1";
     if (host.find(':') != std::string::npos) {
         host = '[' + host + ']';
     }
-    return std::vector<Pair>{{"listen", "tcp:" + kept(host) + ':' + kept(text(a, 0))}};
+    return std::vector<Pair>{{"listen", "tcp:" + escaped(host) + ':' + escaped(text(a, 0))}};
 }
 Meaning egd_unix(const Arguments& a) {
-    std::string address = "unix:" + kept(text(a, 0));
+    std::string address = "unix:" + escaped(text(a, 0));
     const char* const names[] = {"", ",mode=", ",user=", ",group="};
     for (std::size_t i = 1; i < std::min<std::size_t>(a.size(), 4); ++i) {
-        address += text(a, i).empty() ? "" : names[i] + kept(text(a, i)); // "" leaves it as it is
+        address += text(a, i).empty() ? "" : names[i] + escaped(text(a, i)); // "" leaves it as it is
     }
     return std::vector<Pair>{{"listen", address}};
 }
 Meaning add_key(const Arguments& a) {
-    const std::string serial = text(a, 1).empty() ? "" : ",serial=" + kept(text(a, 1));
-    return std::vector<Pair>{{"source", "entropykey:" + kept(text(a, 0)) + serial}};
+    const std::string serial = text(a, 1).empty() ? "" : ",serial=" + escaped(text(a, 1));
+    return std::vector<Pair>{{"source", "entropykey:" + escaped(text(a, 0)) + serial}};
 }
+// 1.1.5 took what the folder held and left later keys to a program of udev's.
 Meaning add_keys(const Arguments& a) {
-    std::error_code error;
-    std::vector<Pair> all;
-    for (auto entry = std::filesystem::directory_iterator(text(a, 0), error);
-         !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-        all.push_back({"source", "entropykey:" + kept(entry->path().string())});
+    std::string folder = text(a, 0);
+    if (!folder.ends_with('/')) {
+        folder += '/';
     }
-    std::sort(all.begin(), all.end(), [](const Pair& x, const Pair& y) { return x.value < y.value; });
-    return all;
+    return std::vector<Pair>{{"source", "entropykey:" + escaped(folder)}};
 }
 
 struct OldCall {

@@ -13,8 +13,8 @@ namespace ekey::config {
 bool is_old_form(std::string_view text);
 
 // What such a file says, as settings of ours. Only calls of 1.1.5's ten functions with constants are
-// understood: errors name the line of any other Lua. AddEntropyKeys gives a source for each entry that its
-// folder has now, as 1.1.5 did; a folder that is not there gives none.
+// understood: errors name the line of any other Lua. AddEntropyKeys means the keys that come to its folder
+// later, too; with 1.1.5, a program of udev's added those.
 Result<std::vector<Given>> parse_old_form(std::string_view text, const std::string& name);
 
 } // namespace ekey::config

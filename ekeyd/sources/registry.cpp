@@ -195,6 +195,10 @@ const UsbDriver* finds_many(const config::Address& address) {
     return found == usb_drivers.end() ? nullptr : *found;
 }
 
+bool finds_in_folder(const config::Address& address) {
+    return address.kind == "entropykey" && address.rest.starts_with('/') && address.rest.ends_with('/');
+}
+
 Result<std::unique_ptr<Source>> make_source(const config::Address& address, const SourceContext& context) {
     std::string kinds;
     for (const UsbDriver* driver : usb_drivers) {
@@ -218,6 +222,11 @@ Result<void> check_source(const config::Address& address) {
     config::Address one = address;
     if (finds_many(address) != nullptr) {
         one.rest += ":any"; // what may be said of all of them may be said of one
+    } else if (finds_in_folder(address)) {
+        if (address.find("serial") != nullptr) {
+            return fail(address.text + ": serial= is for one key, and not for all in a folder");
+        }
+        one.rest += "any";
     }
     const auto source = make_source(one, {loop, [](const auto&) { return nullptr; }});
     if (!source) {

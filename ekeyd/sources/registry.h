@@ -25,6 +25,9 @@ struct SourceContext {
 // For an address that means every dongle of a kind, now and later (entropykey:usb): its driver. Else null.
 const UsbDriver* finds_many(const config::Address& address);
 
+// Whether an address means every Entropy Key in a folder, now and later (entropykey:/dev/entropykey/).
+bool finds_in_folder(const config::Address& address);
+
 // A source that has not been started. Errors: unknown kind, a kind this build does not have, bad parameters.
 Result<std::unique_ptr<Source>> make_source(const config::Address& address, const SourceContext& context);
 

@@ -8,10 +8,10 @@ namespace ekey {
 
 UsbFinder::UsbFinder(Loop& loop, usb::Backend& backend, const UsbDriver& driver,
                      const config::Address& address, FinderOwner& owner)
-    : backend_(backend), driver_(driver), address_(address.text),
+    : Finder(address.text, owner), backend_(backend), driver_(driver),
       parameters_(address.text.substr(
           std::min(address.text.size(), driver.kind.size() + std::string_view(":usb").size()))),
-      owner_(owner), first_(loop) {
+      first_(loop) {
     backend_.watch(*this);
     first_.bind<&UsbFinder::tell_present>(this);
     first_.start(Duration::zero());
@@ -35,8 +35,7 @@ void UsbFinder::on_arrived(const usb::Device& device) {
     const bool by_serial = driver_.own_serial && !device.serial.empty();
     log::notice("USB device found",
                 {{"kind", driver_.called}, {"place", device.location}, {"serial", device.serial}});
-    owner_.on_found(*this, std::string(driver_.kind) +
-                               ":usb:" + (by_serial ? device.serial : device.location) + parameters_);
+    found(std::string(driver_.kind) + ":usb:" + (by_serial ? device.serial : device.location) + parameters_);
 }
 
 } // namespace ekey

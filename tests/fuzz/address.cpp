@@ -14,16 +14,6 @@ using namespace ekey::config;
 
 namespace {
 
-std::string escaped(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        if (c == ',' || c == '\\')
-            out += '\\';
-        out += c;
-    }
-    return out;
-}
-
 void check_address_text(std::string_view text) {
     const auto address = parse_address(text);
     if (!address) {

@@ -69,7 +69,8 @@ def upgrade(run):
     system.install("ekeyd", "ekeyd-egd-linux")
     check_contains(system.call("dpkg-query", "-W", "ekeyd"), r"1\.1\.5", "the old package")
     key = Softkey(run, transport="unix")
-    link = system.path("run/key")
+    os.mkdir(system.path("run/keys"))
+    link = system.path("run/keys/one")
     run.run("ln", key.path, link, path=need("ln"))  # the same socket, inside
     shutil.copy(key.keyring, system.path("etc/entropykey/keyring"))
     system.write("etc/entropykey/ekeyd.conf", '''-- as an owner of 2010 has it
@@ -77,12 +78,12 @@ Daemonise(false)
 UnixControlSocket "/run/ekeyd.sock"
 Keyring "/etc/entropykey/keyring"
 EGDUnixSocket "/run/egd.sock"
-AddEntropyKey "/run/key"
+AddEntropyKeys "/run/keys"
 ''')
     control, egd = ("unix:" + system.path(name) for name in ("run/ekeyd.sock", "run/egd.sock"))
     old = system.start("/usr/sbin/ekeyd")
     wait_until(lambda: answers(control) and answers(egd), "1.1.5 answers")
-    wait_until(lambda: row(control) == ("YES", "Running OK", "/run/key", key.serial), "1.1.5 runs the key")
+    wait_until(lambda: row(control) == ("YES", "Running OK", "/run/keys/one", key.serial), "1.1.5 runs the key")
     with Egd(egd) as client:
         client.read(32, 60)
     old.stop()
@@ -100,15 +101,15 @@ AddEntropyKey "/run/key"
                    "egd-push's configuration, made of the old client's")
     new = system.start("/usr/sbin/ekeyd", "--foreground")
     new.wait_output(r"config=/etc/entropykey/ekeyd.conf", 60)
-    wait_until(lambda: row(control) == ("YES", "Running OK", "/run/key", key.serial), "ours runs the key")
+    wait_until(lambda: row(control) == ("YES", "Running OK", "/run/keys/one", key.serial), "ours runs the key")
     with Egd(egd) as client:
         check_equal(len(client.read(32, 60)), 32, "bytes after the upgrade")
-    check_contains(system.call("ekeydctl", "list"), rf"YES,Running OK,/run/key,{re.escape(key.serial)}", "ekeydctl list")
+    check_contains(system.call("ekeydctl", "list"), rf"YES,Running OK,/run/keys/one,{re.escape(key.serial)}", "ekeydctl list")
     # Who has kept the old ekeydctl and Munin plugin can go on with them.
     shutil.copy(peer("usr/sbin/ekeydctl"), system.path("root/ekeydctl"))
     shutil.copy(peer("usr/share/munin/plugins/ekeyd_stat_"), system.path("root/ekeyd_stat_TotalEntropy"))
     system.install("lua5.1", "lua-socket", "perl")
-    check_contains(system.call("lua5.1", "/root/ekeydctl", "list"), rf"YES,Running OK,/run/key,{re.escape(key.serial)}",
+    check_contains(system.call("lua5.1", "/root/ekeydctl", "list"), rf"YES,Running OK,/run/keys/one,{re.escape(key.serial)}",
                    "the old ekeydctl")
     system.call("env", "controlsocket=/run/ekeyd.sock", "perl", "/root/ekeyd_stat_TotalEntropy")
 

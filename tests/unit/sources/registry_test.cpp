@@ -56,6 +56,19 @@ TEST_CASE("an address that means every dongle of a kind is told from that of one
     CHECK_FALSE(check_source(*config::parse_address("onerng:usb,colour=red")));
 }
 
+TEST_CASE("an address that means every key in a folder ends with a slash") {
+    const auto finds = [](const char* text) { return finds_in_folder(*config::parse_address(text)); };
+    CHECK(finds("entropykey:/dev/entropykey/"));
+    CHECK(finds("entropykey:/dev/entropykey/,min-entropy=2"));
+    CHECK_FALSE(finds("entropykey:/dev/entropykey/NwBvBlg3OTBJORFD"));
+    CHECK_FALSE(finds("truerng:/dev/folder/"));
+    CHECK(check_source(*config::parse_address("entropykey:/dev/entropykey/,min-entropy=2")));
+    CHECK_FALSE(check_source(*config::parse_address("entropykey:/dev/entropykey/,min-entropy=9")));
+    CHECK(check_source(*config::parse_address("entropykey:/dev/entropykey/,serial=NwBvBlg3OTBJORFD"))
+              .error()
+              .what.find("for one key, and not for all in a folder") != std::string::npos);
+}
+
 TEST_CASE("an address that no driver can use is refused with what is wrong in it") {
     const auto says = [](const char* text, const char* part) {
         INFO(text);

@@ -17,7 +17,7 @@ constexpr usb::Id entropy_key{0x20df, 0x0001}, truerng{0x04d8, 0xf5fe};
 
 struct Found final : FinderOwner {
     std::vector<std::string> addresses;
-    void on_found(const UsbFinder&, const std::string& address) override { addresses.push_back(address); }
+    void on_found(const Finder&, const std::string& address) override { addresses.push_back(address); }
 };
 
 // Runs the loop until the condition holds; false when it does not within 10 seconds.
