@@ -100,7 +100,17 @@ def confined(name, arguments):
     read files where they like: they stay without."""
     if name not in CONFINED or any(a.startswith("--sandbox") for a in map(str, arguments)):
         return arguments
-    return ("--sandbox", "strict" if build_option("b_sanitize") == "none" else "no", *arguments)
+    return ("--sandbox", "no" if sanitized() else "strict", *arguments)
+
+
+def command(name, *arguments):
+    """What start() would start, for tests that start it themselves."""
+    return [program(name), *confined(name, arguments)]
+
+
+def sanitized():
+    """Whether the programs are built with sanitizers, which have memory of their own and lock none."""
+    return build_option("b_sanitize") != "none"
 
 
 def peer(path):

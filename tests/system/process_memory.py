@@ -1,12 +1,12 @@
 """What is in the memory of a running program, and where."""
 import re
 
-from harness import Skip, build_option
+from harness import Skip, sanitized
 
 
 def plain_build():
     """Figures are for what is shipped; sanitizers have others."""
-    if build_option("b_sanitize") != "none":
+    if sanitized():
         raise Skip("built with sanitizers, whose memory is not ours")
 
 

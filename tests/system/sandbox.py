@@ -7,11 +7,11 @@ import tempfile
 
 from clients import ControlError
 from daemons import Ekeyd, Softkey
-from harness import Skip, build_option, check, check_contains, check_equal, main, program, test, wait_until
+from harness import Skip, check, check_contains, check_equal, main, program, sanitized, test, wait_until
 
 
 def sandboxed():
-    if build_option("b_sanitize") != "none":
+    if sanitized():
         raise Skip("built with sanitizers, which need what the sandbox refuses")
 
 
