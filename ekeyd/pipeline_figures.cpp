@@ -7,6 +7,7 @@ namespace ekey {
 metrics::Figures Pipeline::figures() const {
     metrics::Figures out;
     out.version = EKEYD_VERSION;
+    out.host = metrics::host_name();
     out.started = std::chrono::duration<double>(started_.time_since_epoch()).count();
     out.cpu_seconds = metrics::cpu_seconds();
     for (const auto& [number, stage] : stages_) {
@@ -23,7 +24,8 @@ metrics::Figures Pipeline::figures() const {
                 drbg.reseeds(),
                 drbg.bytes_out()};
     for (const auto& listener : listeners_) {
-        out.listeners.push_back({listener->bound_address(), listener->counters()});
+        const std::string where = listener->bound_address();
+        out.listeners.push_back({where, listener->counters(), !where.starts_with("http:")});
     }
     for (const auto& sink : sinks_) {
         out.sinks.push_back({sink->address(), sink->state(), sink->bytes_written()});

@@ -1,6 +1,7 @@
 #include "ekeyd/http/http_listener.h"
 
 #include "ekeyd/http/make.h"
+#include "ekeyd/http/page.h"
 #include "ekeyd/metrics/exposition.h"
 #include "ekeyd/metrics/prometheus.h"
 #include "ekeyd/metrics/verdict.h"
@@ -18,6 +19,9 @@ bool of_this_host_alone(const std::string& host) {
     return host == "localhost" || host == "::1" ||
            (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos);
 }
+
+// Sources are added after listeners: a moment later they are there.
+constexpr Duration first_step = std::chrono::seconds(1);
 
 } // namespace
 
@@ -62,10 +66,13 @@ Result<std::unique_ptr<Listener>> make_listener(Loop& loop, const metrics::Provi
     return HttpListener::open(loop, provider, address);
 }
 
-HttpListener::HttpListener(const metrics::Provider& provider, std::string address, NetworkAccess access,
-                           std::vector<Fd> sockets)
+HttpListener::HttpListener(Loop& loop, const metrics::Provider& provider, std::string address,
+                           NetworkAccess access, std::vector<Fd> sockets)
     : provider_(provider), address_(std::move(address)), access_(std::move(access)),
-      sockets_(std::move(sockets)) {}
+      sockets_(std::move(sockets)), step_(loop) {
+    step_.bind<&HttpListener::on_step>(this);
+    step_.start(first_step);
+}
 
 HttpListener::~HttpListener() = default;
 
@@ -85,7 +92,7 @@ Result<std::unique_ptr<Listener>> HttpListener::open(Loop& loop, const metrics::
         return tl::unexpected(sockets.error());
     }
     std::unique_ptr<HttpListener> made(
-        new HttpListener(provider, address.text, std::move(options->access), std::move(*sockets)));
+        new HttpListener(loop, provider, address.text, std::move(options->access), std::move(*sockets)));
     auto server = Server::start(**library, loop, *made, options->limits);
     if (!server) {
         return tl::unexpected(server.error());
@@ -124,8 +131,25 @@ Listener::Counters HttpListener::counters() const {
     return out;
 }
 
+void HttpListener::on_step() {
+    history_.add(provider_.figures(), Loop::now());
+    step_.start(metrics::History::step);
+}
+
+metrics::Figures HttpListener::figures() const {
+    metrics::Figures all = provider_.figures();
+    history_.fill_rates(all, Loop::now());
+    return all;
+}
+
 std::optional<Document> HttpListener::document(std::string_view path) {
     const std::string text = "text/plain; charset=utf-8";
+    if (path == "/") {
+        const double now =
+            std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+        return Document{MHD_HTTP_OK, "text/html; charset=utf-8", page(figures(), history_, now),
+                        page_policy()};
+    }
     if (path == "/healthz") {
         return Document{MHD_HTTP_OK, text, "ok\n", {}};
     }
@@ -136,7 +160,7 @@ std::optional<Document> HttpListener::document(std::string_view path) {
     }
     if (path == "/metrics") {
         return Document{
-            MHD_HTTP_OK, metrics::Exposition::content_type, metrics::to_prometheus(provider_.figures()), {}};
+            MHD_HTTP_OK, metrics::Exposition::content_type, metrics::to_prometheus(figures()), {}};
     }
     return std::nullopt;
 }

@@ -14,7 +14,7 @@
 #include "ekeyd/listeners/acceptor.h"
 #include "ekeyd/listeners/access.h"
 #include "ekeyd/listeners/listener.h"
-#include "ekeyd/metrics/figures.h"
+#include "ekeyd/metrics/history.h"
 
 namespace ekey::http {
 
@@ -37,10 +37,13 @@ class HttpListener final : public Listener, AcceptOwner, Site {
     Counters counters() const override;
 
   private:
-    HttpListener(const metrics::Provider& provider, std::string address, NetworkAccess access,
+    HttpListener(Loop& loop, const metrics::Provider& provider, std::string address, NetworkAccess access,
                  std::vector<Fd> sockets);
     void on_accepted(Fd socket, const IpAddress& from) override;
     std::optional<Document> document(std::string_view path) override;
+
+    void on_step();
+    metrics::Figures figures() const;
 
     const metrics::Provider& provider_;
     std::string address_;
@@ -48,6 +51,8 @@ class HttpListener final : public Listener, AcceptOwner, Site {
     std::vector<Fd> sockets_;
     std::unique_ptr<Server> server_;
     std::optional<Acceptor> acceptor_;
+    metrics::History history_;
+    Timer step_; // of history_
     std::uint64_t accepted_ = 0, refused_ = 0;
 };
 

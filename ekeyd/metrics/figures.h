@@ -31,6 +31,7 @@ struct SourceFigures {
 struct ListenerFigures {
     std::string address; // where it listens, without parameters
     Listener::Counters counters;
+    bool serves = true; // random bytes: its clients are those who may have to wait
 };
 
 struct SinkFigures {
@@ -51,9 +52,9 @@ struct KernelFigures { // of this host; what it does not tell is not there
 };
 
 struct Figures {
-    std::string version;
-    double started = 0;     // seconds since 1970
-    double cpu_seconds = 0; // used by this process
+    std::string version, host; // of ekeyd; this host's name
+    double started = 0;        // seconds since 1970
+    double cpu_seconds = 0;    // used by this process
     std::vector<SourceFigures> sources;
     PoolFigures pool;
     std::vector<ListenerFigures> listeners;

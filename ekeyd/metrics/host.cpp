@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "ekeyd/runtime/handle.h"
 
@@ -31,6 +32,11 @@ double seconds(const timeval& time) {
 KernelFigures read_kernel() {
     return {read_number("/proc/sys/kernel/random/entropy_avail"),
             read_number("/proc/sys/kernel/random/poolsize")};
+}
+
+std::string host_name() {
+    char name[256] = ""; // HOST_NAME_MAX is 64
+    return gethostname(name, sizeof name - 1) == 0 ? name : "";
 }
 
 double cpu_seconds() {

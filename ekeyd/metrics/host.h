@@ -8,6 +8,9 @@ namespace ekey::metrics {
 // Of /proc/sys/kernel/random (random(4)).
 KernelFigures read_kernel();
 
+// This host's name; empty when it has none.
+std::string host_name();
+
 // Seconds of processor time that this process has used.
 double cpu_seconds();
 

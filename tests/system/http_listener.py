@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """listen = http: what it tells, to whom, and that nobody can disturb others by it."""
+import base64
+import contextlib
 import hashlib
 import http.client
 import os
 import re
 import shutil
+import struct
 import subprocess
 import time
+import zlib
 
-from clients import Egd, free_port
+from clients import Egd, connect, free_port
 from daemons import Ekeyd, Softkey
-from harness import Failure, check, check_contains, check_equal, main, test, wait_until
+from harness import Failure, build_folder, check, check_contains, check_equal, main, need, test, wait_until
 
 
 class Http:
@@ -147,7 +151,7 @@ def methods(run):
     status, headers, body = web.ask("/metrics", "HEAD")
     check_equal((status, body), (200, ""), "HEAD")
     check(int(headers["Content-Length"]) > 1000, "HEAD tells the length")
-    for path in ("/nothing", "//metrics", "/metrics/", "/../etc/passwd", "/%00"):
+    for path in ("/nothing", "//metrics", "/metrics/", "/../etc/passwd", "/%2e%2e/etc"):
         check_equal(web.ask(path)[0], 404, path)
     check_equal(web.ask("/metrics?x=1")[0], 200, "a query is not looked at")
 
@@ -163,6 +167,158 @@ def addresses(run):
         raise Failure("answered to one who is not allowed")
     except (http.client.HTTPException, OSError):
         pass
+
+
+class Png:
+    """A picture as a browser writes it: 8 bits a channel, no interlacing (PNG specification, chapters 5, 7 and 9)."""
+
+    def __init__(self, data):
+        check(data.startswith(b"\x89PNG\r\n\x1a\n"), "it is no PNG")
+        packed, at = b"", 8
+        while at < len(data):
+            size, kind = struct.unpack(">I4s", data[at:at + 8])
+            body = data[at + 8:at + 8 + size]
+            if kind == b"IHDR":
+                self.width, self.height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", body)
+                check_equal((depth, interlaced), (8, 0), "depth and interlacing")
+                self.channels = {2: 3, 6: 4}[colour]
+            elif kind == b"IDAT":
+                packed += body
+            at += 12 + size
+        self._raw = zlib.decompress(packed)
+
+    def colours(self):
+        """The set of its colours (red, green, blue), of every eighth line of the upper tenth: Python is slow."""
+        stride, n = self.width * self.channels, self.channels
+        before, found = bytearray(stride), set()
+        for y in range(self.height // 10):
+            filtered = self._raw[y * (stride + 1)]
+            line = bytearray(self._raw[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
+            if filtered:
+                self._unfilter(filtered, line, before)
+            if y % 8 == 0:
+                found.update(zip(line[0::n], line[1::n], line[2::n]))
+            before = line
+        return found
+
+    def _unfilter(self, kind, line, up):
+        n = self.channels
+        for i in range(len(line)):
+            a, b, c = line[i - n] if i >= n else 0, up[i], up[i - n] if i >= n else 0
+            if kind == 1:
+                guess = a
+            elif kind == 2:
+                guess = b
+            elif kind == 3:
+                guess = (a + b) // 2
+            else:
+                p = a + b - c
+                guess = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
+            line[i] = (line[i] + guess) & 255
+
+
+def chromium(run, url, *arguments, name):
+    """What headless Chromium writes to standard output, and to standard error."""
+    done = subprocess.run(
+        [need("chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+         "--window-size=1200,1500", "--enable-logging=stderr", f"--user-data-dir={run.path(name)}", *arguments, url],
+        capture_output=True, text=True, timeout=110, check=False)
+    check_equal(done.returncode, 0, f"the exit status of chromium\n{done.stderr}")
+    return done.stdout, done.stderr
+
+
+@test("http: the page in Chromium - needs nothing from elsewhere, shows what is wrong, and a device's words stay words")
+def page(run):
+    evil = run.path("<img src=x onerror=document.title=1>&quot;")
+    web, ekeyd, keys = start(run, f"source = tty:{evil}", f"sink = file:{run.path('out')}")
+    keys[0].program.wait_output("ready")
+    ekeyd.seeded(1000)
+    wait_until(lambda: any(name.startswith("ekeyd_source_rate") and value > 0
+                           for name, value in web.metrics().items()), "the key has a rate")
+    status, headers, html = web.ask("/")
+    check_equal((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"), "the page")
+    for forbidden in ("<img", "<script", "http://", "https://", "src=\"", "@import", "url("):
+        check(forbidden not in html, f"the page holds {forbidden}")
+    check_contains(headers["Content-Security-Policy"], "default-src 'none'; style-src 'sha256-", "its policy")
+    # A picture of each kind is kept in the build folder, for people.
+    url = f"http://127.0.0.1:{web.port}/"
+    pictures = {}
+    for kind, options in {"light": (), "dark": ("--blink-settings=preferredColorScheme=0",)}.items():
+        path = os.path.join(build_folder(), f"page-{kind}.png")
+        _, log = chromium(run, url, f"--screenshot={path}", *options, name=kind)
+        check("Content Security Policy" not in log, f"the page breaks its own policy:\n{log}")
+        with open(path, "rb") as file:
+            pictures[kind] = Png(file.read()).colours()
+    # Colours of style.css: the style sheet was taken. The curve's only once the history has two points.
+    check((0xfd, 0xf1, 0xd6) in pictures["light"], "the light page has no yellow box for what is wrong")
+    check((0x36, 0x2a, 0x0f) in pictures["dark"], "the dark page has none")
+    document, _ = chromium(run, url, "--dump-dom", name="dom")
+    check("<img" not in document, "a path became an element")
+    check_contains(document, "Ready, but this is wrong:", "the verdict")
+    check_contains(document, re.escape(keys[0].serial.replace("&", "&amp;")), "the key's serial number")
+    check_contains(document, r"&lt;img src=x onerror=document.title=1&gt;&amp;quot;", "the path, as text")
+    check_contains(document, "No such file or directory", "what is wrong")
+    check_contains(document, f"unix:{run.path('ekeyd.egd')}", "the listener")
+
+
+@test("promise 5: http: slow, greedy and senseless HTTP clients do not disturb EGD clients, nor each other for long")
+def hostile(run):
+    web, ekeyd, _ = start(run)
+    ekeyd.seeded(64)
+    before = ekeyd.memory()
+    crowd = []
+    # More than there are places for, each with a request that never ends.
+    for _ in range(100):
+        crowd.append(connect(f"tcp:127.0.0.1:{web.port}"))
+        crowd[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    with ekeyd.client() as client:
+        for _ in range(50):
+            client.read(20)
+    counters = next(row for row in listeners(ekeyd) if row[0].startswith("http:"))
+    check("clients=64" in counters and "refused=36" in counters, f"of 100 clients 64 are let in: {counters}")
+    for one in crowd:
+        one.close()
+    wait_until(lambda: "clients=0" in next(row for row in listeners(ekeyd) if row[0].startswith("http:")),
+               "their places come back")
+    with ekeyd.client() as client:
+        for rubbish in (b"\x00\xff" * 5000, b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 5000, b"\r\n" * 20000,
+                        b"POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 100000,
+                        b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 2000,
+                        b"GET " + b"/" * 100000 + b" HTTP/1.1\r\n\r\n"):
+            with connect(f"tcp:127.0.0.1:{web.port}") as greedy:
+                greedy.setblocking(False)
+                with contextlib.suppress(OSError):  # it does not read what it asked for
+                    greedy.send(rubbish)
+                client.read(20)
+    check_equal(web.ask("/readyz")[0], 200, "readyz, after all that")
+    check(ekeyd.memory() - before < 6 * 1024, f"grew from {before} to {ekeyd.memory()} kB")
+
+
+def listeners(ekeyd):
+    with ekeyd.controller() as control:
+        return control.command("ListListeners")[0]
+
+
+@test("http: counters of two scrapes differ by what was served between them, and the daemon's own key is in none")
+def scrapes(run):
+    web, ekeyd, keys = start(run)
+    ekeyd.seeded(64)
+    first = web.metrics()
+    with ekeyd.client() as client:
+        served = client.read(5000)
+    second = web.metrics()
+    bytes_out = f'ekeyd_listener_out_bytes_total{{listener="{ekeyd.egd}"}}'
+    check_equal(second[bytes_out] - first[bytes_out], 5000, "bytes served between two scrapes")
+    for name in first:
+        if "_total" in name or "_bucket" in name:
+            check(second.get(name, -1) >= first[name], f"{name} has fallen from {first[name]} to {second.get(name)}")
+    with open(keys[0].keyring, encoding="ascii") as file:
+        secrets = [word for line in file if not line.startswith("#") for word in line.split()[1:] if len(word) > 20]
+    check(secrets, "the keyring holds a key")
+    text = web.ask("/metrics")[2] + web.ask("/")[2]
+    for secret in secrets + [base64.b64encode(served[:24]).decode(), served[:16].hex()]:
+        check(secret not in text, "a secret is in the figures")
 
 
 if __name__ == "__main__":
