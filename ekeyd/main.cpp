@@ -9,6 +9,7 @@
 #include "ekeyd/config/settings.h"
 #include "ekeyd/control/server.h"
 #include "ekeyd/pipeline.h"
+#include "ekeyd/reload.h"
 #include "ekeyd/runtime/daemon.h"
 #include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/loop.h"
@@ -55,20 +56,6 @@ class StopSignals {
     SignalWatcher term_, interrupt_;
 };
 
-// The files of listeners are read again.
-class ReloadSignal {
-  public:
-    ReloadSignal(Loop& loop, Pipeline& pipeline) : pipeline_(pipeline), hangup_(loop) {
-        hangup_.bind<&ReloadSignal::reload>(this);
-        hangup_.start(SIGHUP);
-    }
-
-  private:
-    void reload(int) { pipeline_.reload(); }
-    Pipeline& pipeline_;
-    SignalWatcher hangup_;
-};
-
 void load_keyring(Pipeline& pipeline, const config::Setting& keyring) {
     // A host that has no key yet has no keyring yet; one that was named must be there.
     if (keyring.where == "default" && !std::filesystem::exists(keyring.value)) {
@@ -79,16 +66,12 @@ void load_keyring(Pipeline& pipeline, const config::Setting& keyring) {
     log::info("keyring read", {{"keyring", keyring.value}, {"keys", keys}});
 }
 
-bool feeds_kernel(const config::Settings& settings) {
-    for (const auto& sink : settings.sink) {
-        if (sink.value.starts_with("kernel")) {
-            return true;
-        }
-    }
-    return false;
+// The background has another current folder.
+std::string absolute(const std::string& file) {
+    return file.empty() ? file : std::filesystem::absolute(file).string();
 }
 
-int run(const config::Settings& settings) {
+int run(const config::Settings& settings, Reloader::CommandLine command_line) {
     const log::Level level = need(log::parse_level(settings.log_level));
     log::open(log::Target::standard_error, "ekeyd", level); // until it is ready, to who started it
     auto background = need(Background::enter(!settings.foreground));
@@ -99,13 +82,12 @@ int run(const config::Settings& settings) {
     const StopSignals signals(loop);
     std::signal(SIGPIPE, SIG_IGN); // a reader that went away is an error of the write
     std::signal(SIGXFSZ, SIG_IGN); // a file at its size limit too
-    std::signal(SIGHUP, SIG_IGN);  // until ReloadSignal takes it
+    std::signal(SIGHUP, SIG_IGN);  // until Reloader takes it
 
     const PidFile pid_file = need(PidFile::write(settings.pidfile.value), settings.pidfile.where);
     Pipeline pipeline(loop, settings.pool_size,
                       std::chrono::duration_cast<Duration>(std::chrono::duration<double>(settings.silence)));
     pipeline.keep_reserve(settings.reserve);
-    const ReloadSignal reload(loop, pipeline);
     pipeline.set_identity(settings.identity.value);
     load_keyring(pipeline, settings.keyring);
     for (const auto& listen : settings.listen) {
@@ -128,6 +110,7 @@ int run(const config::Settings& settings) {
     need(drop_privileges(settings.user.value, settings.group.value, feeds_kernel(settings)));
     need(confine_calls(confinement, sandbox));
 
+    const Reloader reloader(loop, pipeline, settings, std::move(command_line));
     background.ready();
     log::open(target, "ekeyd", level);
     log_confinement(confinement);
@@ -148,7 +131,7 @@ int main(int argc, char** argv) {
         log::open(log::Target::standard_error, "ekeyd", log::Level::info);
         init_secrets();
         forbid_core_dumps();
-        const auto request = config::read_settings(argc, argv);
+        auto request = config::read_settings(argc, argv);
         if (!request) {
             std::cerr << "ekeyd: " << request.error().what << '\n';
             return misused;
@@ -164,7 +147,8 @@ int main(int argc, char** argv) {
             std::cout << request->text;
             return done;
         }
-        return run(request->settings);
+        request->settings.config_file = absolute(request->settings.config_file);
+        return run(request->settings, {argc, argv, std::filesystem::current_path()});
     } catch (const StartFault& fault) {
         std::cerr << "ekeyd: " << fault.what << '\n';
     } catch (const std::exception& error) {

@@ -103,6 +103,10 @@ void Pipeline::pause_sources(bool on) {
     }
 }
 
+Result<std::string> Pipeline::reload() {
+    return reload_ ? reload_() : fail("there is no configuration to read again");
+}
+
 void Pipeline::shutdown() {
     loop_.stop();
 }

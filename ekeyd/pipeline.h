@@ -5,8 +5,10 @@
 // Nothing flows back but back-pressure: a full pool pauses the sources that can be paused.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -73,12 +75,21 @@ class Pipeline final : public control::Subject,
     Result<void> begin_capture(unsigned number, std::uint64_t bytes,
                                control::CaptureReceiver& receiver) override;
     void end_capture(control::CaptureReceiver& receiver) override;
+    Result<std::string> reload() override;
     void shutdown() override;
 
     // Where this host's key for sealed links is, which is read when something needs it.
     void set_identity(std::string path) { identity_path_ = std::move(path); }
-    // Reads again what listeners have from files (peers). What is wrong is logged, and changes nothing.
-    void reload();
+
+    // Takes `to` in the place of `from` for sources, listeners, sinks, the keyring, the reserve, and what
+    // listeners have from files. An address that is in both stays untouched, as does what was added over the
+    // control socket. An Error names its line; then all is as before, except that a listener whose socket was
+    // to be used by another one may have closed its clients. The rest of `to` is not looked at.
+    Result<void> change(const config::Settings& from, const config::Settings& to);
+    // What `ekeydctl reload` does, since the pipeline does not know where the configuration is. The text says
+    // what needs a restart.
+    using Reload = std::function<Result<std::string>()>;
+    void on_reload(Reload reload) { reload_ = std::move(reload); }
 
     // metrics::Provider
     metrics::Figures figures() const override;
@@ -100,6 +111,11 @@ class Pipeline final : public control::Subject,
     Result<SealedNode*> node();
     Result<std::size_t> free_credit_slot() const;
     Stage* stage(unsigned number) const;
+    unsigned number_of(std::string_view address) const; // of a source as it was added, or 0
+    static Result<config::Keyring> read_keyring(std::string_view path);
+    Result<std::optional<config::Keyring>> keyring_of(const config::Setting& setting) const;
+    void use_keyring(config::Keyring keyring);
+    void reload_files();
     static tl::unexpected<Error> no_source(unsigned number);
 
     Loop& loop_;
@@ -124,6 +140,7 @@ class Pipeline final : public control::Subject,
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::vector<std::unique_ptr<Sink>> sinks_;
     std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
+    Reload reload_;
     unsigned next_number_ = 1;
     bool paused_ = false;
 };

@@ -68,7 +68,7 @@ Result<void> Pipeline::remove_sink(std::string_view address) {
     return removed;
 }
 
-void Pipeline::reload() {
+void Pipeline::reload_files() {
     for (const auto& listener : listeners_) {
         if (auto done = listener->reload(); !done) {
             log::error("not reloaded: all stays as it was",

@@ -248,18 +248,29 @@ Result<void> Pipeline::reset_source(unsigned number) {
     return {};
 }
 
-Result<std::size_t> Pipeline::load_keyring(std::string_view path) {
+Result<config::Keyring> Pipeline::read_keyring(std::string_view path) {
     auto read = refusal_as_error([&] { return config::Keyring::read(std::string(path)); });
-    if (!read) {
-        return tl::unexpected(read.error());
+    if (read) {
+        for (const std::string& line : read->skipped()) {
+            log::warning("keyring line skipped", {{"keyring", path}, {"reason", line}});
+        }
     }
-    for (const std::string& line : read->skipped()) {
-        log::warning("keyring line skipped", {{"keyring", path}, {"reason", line}});
-    }
-    keyring_ = std::move(*read);
+    return read;
+}
+
+void Pipeline::use_keyring(config::Keyring keyring) {
+    keyring_ = std::move(keyring);
     for (const auto& [number, stage] : stages_) {
         stage->keyring_changed();
     }
+}
+
+Result<std::size_t> Pipeline::load_keyring(std::string_view path) {
+    auto read = read_keyring(path);
+    if (!read) {
+        return tl::unexpected(read.error());
+    }
+    use_keyring(std::move(*read));
     return keyring_.size();
 }
 

@@ -37,6 +37,9 @@ FileRules file_rules(const config::Settings& settings) {
     for (const config::Setting* path : {&settings.keyring, &settings.identity}) {
         rules.push_back({holding_folder(path->value), FileUse::read});
     }
+    if (!settings.config_file.empty()) { // is read again on SIGHUP
+        rules.push_back({holding_folder(settings.config_file), FileUse::read});
+    }
     if (!settings.pidfile.value.empty()) {
         rules.push_back({holding_folder(settings.pidfile.value), FileUse::sockets});
     }

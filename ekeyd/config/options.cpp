@@ -129,4 +129,17 @@ std::string print_config(const Settings& settings) {
     return text;
 }
 
+std::vector<std::string_view> differences(const Settings& one, const Settings& other) {
+    std::vector<std::string_view> names;
+    for (const Option& option : option_table()) {
+        std::string a, b;
+        std::visit(Printer{one, option.name, a}, option.target);
+        std::visit(Printer{other, option.name, b}, option.target);
+        if (a != b) {
+            names.push_back(option.name);
+        }
+    }
+    return names;
+}
+
 } // namespace ekey::config

@@ -61,4 +61,7 @@ const Option* find_option(std::string_view name); // or null
 std::string help_text();
 std::string print_config(const Settings& settings);
 
+// The names of the options that a file may hold and whose values differ, in the order of the table.
+std::vector<std::string_view> differences(const Settings& one, const Settings& other);
+
 } // namespace ekey::config

@@ -1,6 +1,7 @@
 #include "ekeyd/config/settings.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "ekeyd/config/given.h"
 #include "ekeyd/config/options.h"
@@ -107,7 +108,8 @@ Result<void> refuse_repeats(const std::vector<Given>& all) {
 // Where a host that comes from 1.1.5 has its configuration. It is read as it is when there is no other.
 constexpr std::string_view old_default_file = "/etc/entropykey/ekeyd.conf";
 
-Result<std::vector<Given>> read_named_file(const std::vector<Given>& command_line, Settings& settings) {
+Result<std::vector<Given>> read_named_file(const std::vector<Given>& command_line, Settings& settings,
+                                           const std::string& folder) {
     const Given* named = first_of(command_line, "config");
     const auto candidates = named != nullptr
                                 ? std::vector<std::string>{named->value}
@@ -115,7 +117,7 @@ Result<std::vector<Given>> read_named_file(const std::vector<Given>& command_lin
                                                            std::string(old_default_file)};
     for (const std::string& path : candidates) {
         bool found = false;
-        const auto text = read_file(path, found);
+        const auto text = read_file(std::filesystem::path(folder) / path, found);
         if (text) {
             settings.config_file = path;
             return parse_file(*text, path);
@@ -162,7 +164,7 @@ Action action_of(const std::vector<Given>& command_line) {
 
 } // namespace
 
-Result<Request> read_settings(int argc, const char* const* argv) {
+Result<Request> read_settings(int argc, const char* const* argv, const std::string& folder) {
     auto command_line = read_command_line(argc, argv);
     if (!command_line) {
         return fail(command_line.error().what);
@@ -180,7 +182,7 @@ Result<Request> read_settings(int argc, const char* const* argv) {
     if (auto once = refuse_repeats(*command_line); !once) {
         return fail(once.error().what);
     }
-    auto file = read_named_file(*command_line, request.settings);
+    auto file = read_named_file(*command_line, request.settings, folder);
     if (!file) {
         return fail(file.error().what);
     }

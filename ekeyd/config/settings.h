@@ -40,7 +40,8 @@ struct Request {
 
 // Reads the command line and the file it names; without one, /etc/ekeyd/ekeyd.conf, or if that is missing
 // /etc/entropykey/ekeyd.conf of 1.1.5. Errors name the file, the line and a suggestion. A missing default
-// file is not an error (defaults apply); a missing file that was named is.
-Result<Request> read_settings(int argc, const char* const* argv);
+// file is not an error (defaults apply); a missing file that was named is. A file's relative name is one in
+// `folder`; empty: in the current folder.
+Result<Request> read_settings(int argc, const char* const* argv, const std::string& folder = {});
 
 } // namespace ekey::config

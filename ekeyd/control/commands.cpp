@@ -184,6 +184,16 @@ Outcome shutdown(Subject& subject, const Arguments&, Answer& answer) {
     return {true};
 }
 
+Outcome reload(Subject& subject, const Arguments&, Answer& answer) {
+    const auto done = subject.reload();
+    if (done) {
+        answer.ok(*done);
+    } else {
+        answer.error(done.error().what);
+    }
+    return {};
+}
+
 Outcome bye(Subject&, const Arguments&, Answer& answer) {
     answer.ok("Good bye");
     return {true};
@@ -224,6 +234,7 @@ constexpr Command commands[] = {
     {"RemoveSink", 1, 1, "RemoveSink(\"ADDRESS\")", "stop pushing there",
      change_address<&Subject::remove_sink, Role::sink>},
     {"ListSinks", 0, 0, "ListSinks", "every sink and its state", list_addresses<&Subject::sinks>},
+    {"Reload", 0, 0, "Reload", "read the configuration again", reload},
     {"Version", 0, 0, "Version", "the daemon's version", version},
     {"Help", 0, 0, "Help", "this list", help},
 };

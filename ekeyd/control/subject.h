@@ -59,6 +59,8 @@ class Subject {
     virtual Result<void> begin_capture(unsigned number, std::uint64_t bytes, CaptureReceiver& receiver) = 0;
     virtual void end_capture(CaptureReceiver& receiver) = 0;
 
+    // Reads the configuration again. Says what of it needs a restart; empty: nothing.
+    virtual Result<std::string> reload() = 0;
     virtual void shutdown() = 0; // the daemon ends once the current callbacks are done
 
   protected:

@@ -185,6 +185,17 @@ Result<void> quiet(Connection& connection, const Job& job) {
     return silently(connection, name, job);
 }
 
+Result<void> reload(Connection& connection, const Job& job) {
+    const auto answer = connection.ask("Reload");
+    if (!answer) {
+        return fail(answer.error().what);
+    }
+    if (!answer->ok.empty()) {
+        std::fprintf(job.err, "ekeydctl: warning: %s\n", clean(answer->ok).c_str());
+    }
+    return {};
+}
+
 constexpr char add_name[] = "AddEntropyKey", addall_name[] = "AddEntropyKeys",
                remove_name[] = "RemoveEntropyKey", reset_name[] = "ResetEntropyKey",
                listen_name[] = "AddListener", unlisten_name[] = "RemoveListener", sink_name[] = "AddSink",
@@ -214,6 +225,7 @@ constexpr Command commands[] = {
     {"remove", "ID", "remove a source", 1, 1, quiet<remove_name>},
     {"keyring", "FILE", "read long-term keys", 1, 1, keyring, make_absolute},
     {"shutdown", "", "end the daemon", 0, 0, shut_down},
+    {"reload", "", "read the configuration again", 0, 0, reload},
     {"health", "[ID]", "health of a source, or of all", 0, 1, health, nullptr, nullptr, Option::json},
     {"top", "", "all of it at a glance: live on a terminal, else once", 0, 0, top, nullptr, nullptr,
      Option::interval},

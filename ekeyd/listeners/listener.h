@@ -52,6 +52,8 @@ class Listener {
     virtual std::string bound_address() const = 0;
     virtual Counters counters() const = 0;
 
+    // Whether what it has from files could be read again now; changes nothing. Errors as reload().
+    virtual Result<void> check_files() const { return {}; }
     // Reads again what it has from files. Errors: what is wrong, and where; then nothing changes.
     virtual Result<void> reload() { return {}; }
     // Clients of sealed links have been told of fewer hosts than our noise has passed by now.

@@ -180,6 +180,11 @@ Listener::Counters SealedListener::counters() const {
     return sum;
 }
 
+Result<void> SealedListener::check_files() const {
+    const auto read = Peers::read(options_.peers_file);
+    return read ? Result<void>() : tl::unexpected(read.error());
+}
+
 Result<void> SealedListener::reload() {
     auto read = Peers::read(options_.peers_file);
     if (!read) {

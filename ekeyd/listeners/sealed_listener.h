@@ -32,6 +32,7 @@ class SealedListener final : public Listener, AcceptOwner, GreetingOwner {
     std::string bound_address() const override;
     Counters counters() const override;
     // Peers that are gone, or whose options are others now, are closed; they may come again.
+    Result<void> check_files() const override;
     Result<void> reload() override;
     void on_path_grown() override;
     // Ends links that are old at that time, also those that nothing comes over. Called once a minute.

@@ -83,6 +83,10 @@ class FakeSubject final : public Subject {
         calls.push_back("end capture");
         receiver = receiver == &r ? nullptr : receiver;
     }
+    Result<std::string> reload() override {
+        calls.push_back("reload");
+        return "restart for user";
+    }
     void shutdown() override {
         calls.push_back("shutdown");
         on_shutdown();
