@@ -174,11 +174,11 @@ def lines(run):
     check(any(level == 7 for level, _, _ in events), "no line of debugging")
     sentences = [event for _, event, _ in events]
     check(sentences.count("clients closed: what they sent is no EGD") <= minutes, f"repeats: {events}")
-    # Of the noisy dongle: its session's beginning, and nothing for each of its faults.
+    # Of the noisy dongle: what begins its session, and nothing for each of its 80 faults.
     of_noisy = [event for event in events if keys[0].path in event[2]]
-    check(len(of_noisy) < 12, f"{len(of_noisy)} lines of a noisy dongle: {of_noisy}")
-    check(len(events) < 60, f"{len(events)} lines: {events}")
-    check_equal(len(set(zip(events, events[1:]))) , len(list(zip(events, events[1:]))), "pairs of lines that repeat")
+    check(len(of_noisy) < 30, f"{len(of_noisy)} lines of a noisy dongle: {of_noisy}")
+    check(len(events) < 60 + 10 * minutes, f"{len(events)} lines: {events}")  # the bad key is tried again
+    check_equal([a for a, b in zip(events, events[1:]) if a == b], [], "lines that repeat")
 
 
 if __name__ == "__main__":
