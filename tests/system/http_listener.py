@@ -4,6 +4,7 @@ import base64
 import contextlib
 import hashlib
 import http.client
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ import zlib
 
 from clients import Egd, connect, free_port
 from daemons import Ekeyd, Softkey
-from harness import Failure, build_folder, check, check_contains, check_equal, main, need, test, wait_until
+from harness import Failure, build_folder, check, check_contains, check_equal, main, need, source_folder, test, wait_until
 
 
 class Http:
@@ -319,6 +320,31 @@ def scrapes(run):
     text = web.ask("/metrics")[2] + web.ask("/")[2]
     for secret in secrets + [base64.b64encode(served[:24]).decode(), served[:16].hex()]:
         check(secret not in text, "a secret is in the figures")
+
+
+@test("prometheus: promtool takes the alerts and what the dashboard asks, and ekeyd has every figure that they name")
+def alerts_and_dashboard(run):
+    folder = os.path.join(source_folder(), "contrib/prometheus")
+    check_with_promtool("rules", os.path.join(folder, "ekeyd.rules.yml"))
+    tried = subprocess.run([promtool(), "test", "rules", "ekeyd.rules.test.yml"], cwd=folder, text=True, timeout=60,
+                           capture_output=True, check=False)
+    check_equal(tried.returncode, 0, f"promtool test rules\n{tried.stdout}{tried.stderr}")
+
+    with open(os.path.join(folder, "ekeyd-dashboard.json"), encoding="utf-8") as file:
+        dashboard = json.load(file)
+    asked = [target["expr"].replace("$__rate_interval", "5m") for panel in dashboard["panels"]
+             for target in panel["targets"]]
+    check(len(asked) > 15, f"the dashboard asks for {len(asked)} figures only")
+    # JSON is YAML, and a recording rule is an expression that promtool parses.
+    rules = {"groups": [{"name": "d", "rules": [{"record": f"d:{i}", "expr": one} for i, one in enumerate(asked)]}]}
+    check_with_promtool("rules", run.write("dashboard.json", json.dumps(rules)))
+
+    web, _, _ = start(run, softkeys=[])
+    families = set(re.findall("^# TYPE (\\S+)", web.ask("/metrics")[2], re.MULTILINE))
+    with open(os.path.join(folder, "ekeyd.rules.yml"), encoding="utf-8") as file:
+        named = re.findall(r"\b(?:ekeyd|process)_\w+", file.read() + json.dumps(asked))
+    unknown = {name for name in named if name not in families and name.removesuffix("_bucket") not in families}
+    check(not unknown, f"ekeyd has no {', '.join(sorted(unknown))}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ lib/systemd/system/egd-push.service lib/systemd/system/ekeyd.service
 sbin/egd-push sbin/ekey-rekey sbin/ekeyd sbin/ekeydctl
 share/doc/ekeyd/egd-push.conf share/doc/ekeyd/ekeyd.conf share/doc/ekeyd/entropy-key-gadget
 share/doc/ekeyd/entropy-key-gadget.service
+share/doc/ekeyd/prometheus/README.md share/doc/ekeyd/prometheus/ekeyd-dashboard.json
+share/doc/ekeyd/prometheus/ekeyd.rules.yml
 lib/udev/rules.d/60-ekeyd.rules
 share/man/man5/ekeyd.conf.5 share/man/man8/egd-push.8 share/man/man8/ekey-rekey.8 share/man/man8/ekeyd.8
 share/man/man8/ekeydctl.8 share/munin/plugins/ekeyd_stat_ share/bash-completion/completions/ekeyd
