@@ -48,7 +48,7 @@ _ekeyd_ekeyd() {
     --user) _ekeyd_offer < <(compgen -u) ;;
     --group) _ekeyd_offer < <(compgen -g) ;;
     --source) _ekeyd_words entropykey:usb entropykey:/ onerng:usb truerng:usb chaoskey:usb tty:/ device:/ egd: sealed: havege: jitter: ;;
-    --listen) _ekeyd_words unix:/ tcp: sealed: ;;
+    --listen) _ekeyd_words unix:/ tcp: sealed: http: ;;
     --sink) _ekeyd_words kernel file:/ fifo:/ ;;
     --control) _ekeyd_words unix:/ tcp:127.0.0.1: ;;
     --pool-size | --reserve | --silence) ;;
