@@ -19,21 +19,23 @@ class TtyLink final : public Link {
     static LinkOpener opener(Loop& loop, std::string path, unsigned baud = 115200);
 
   private:
-    // A frame comes every 11 ms, and to wake for each is most of what an idle daemon costs. So after a short
-    // read the tty, which holds 4 KiB, gathers for a moment. After a long one there is no rest: a fast source
-    // is read as fast as it goes.
-    static constexpr Duration rest = std::chrono::milliseconds(40);
-    static constexpr std::size_t short_read = 512; // bytes
+    // A key's frame comes every 11 ms, and to wake for each is most of what an idle daemon costs. So a tty,
+    // which holds 4 KiB, is read by the clock; what has brought half of that in one turn is watched instead,
+    // and read as fast as it goes.
+    static constexpr Duration turn = std::chrono::milliseconds(40);
+    static constexpr std::size_t fast = 2048; // bytes a turn
 
     void on_ready(int events);
-    void on_rested();
-    void watch();
+    void on_turn();
+    void read();
+    void watch(bool on);
 
     Fd fd_;
     LinkOwner& owner_;
     IoWatcher watcher_;
-    Timer rest_;
-    bool paused_ = false, blocked_ = false, resting_ = false;
+    Timer turn_;
+    std::size_t brought_ = 0; // bytes in this turn
+    bool paused_ = false, blocked_ = false, watched_ = false;
 };
 
 } // namespace ekey

@@ -153,9 +153,10 @@ EXPORTED int accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
     static const auto next = real<int (*)(int, sockaddr*, socklen_t*, int)>("accept4");
     return refused(accept_, fd) ? -1 : next(fd, address, size, flags);
 }
-EXPORTED int epoll_wait(int fd, epoll_event* events, int most, int timeout) {
-    static const auto next = real<int (*)(int, epoll_event*, int, int)>("epoll_wait");
-    return refused(wait_, -1) ? -1 : next(fd, events, most, timeout);
+// The daemon's own epoll_wait() calls this one (runtime/loop.cpp).
+EXPORTED int epoll_pwait(int fd, epoll_event* events, int most, int timeout, const sigset_t* signals) {
+    static const auto next = real<int (*)(int, epoll_event*, int, int, const sigset_t*)>("epoll_pwait");
+    return refused(wait_, -1) ? -1 : next(fd, events, most, timeout, signals);
 }
 EXPORTED int epoll_ctl(int fd, int operation, int about, epoll_event* event) {
     static const auto next = real<int (*)(int, int, int, epoll_event*)>("epoll_ctl");
