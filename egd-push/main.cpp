@@ -5,11 +5,11 @@
 #include <malloc.h>
 
 #include "egd-push/options.h"
-#include "egd-push/ready.h"
 #include "egd-push/session.h"
 #include "egd-push/wakeups.h"
 #include "ekeyd/config/identity.h"
 #include "ekeyd/runtime/log.h"
+#include "ekeyd/runtime/service_manager.h"
 
 namespace {
 

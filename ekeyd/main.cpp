@@ -15,6 +15,7 @@
 #include "ekeyd/runtime/loop.h"
 #include "ekeyd/runtime/sandbox.h"
 #include "ekeyd/runtime/secret.h"
+#include "ekeyd/runtime/service_manager.h"
 #include "ekeyd/sandbox_rules.h"
 
 namespace {
@@ -119,7 +120,10 @@ int run(const config::Settings& settings, Reloader::CommandLine command_line) {
                           {"sources", settings.source.size()},
                           {"listeners", settings.listen.size()},
                           {"sinks", settings.sink.size()}});
+    const Watchdog watchdog(loop);
+    tell_service_manager("READY=1");
     loop.run();
+    tell_service_manager("STOPPING=1");
     log::notice("stopped");
     return done;
 }

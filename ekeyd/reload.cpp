@@ -5,6 +5,7 @@
 
 #include "ekeyd/config/options.h"
 #include "ekeyd/runtime/log.h"
+#include "ekeyd/runtime/service_manager.h"
 
 namespace ekey {
 
@@ -51,6 +52,7 @@ void Reloader::on_hangup(int) {
 }
 
 Result<std::string> Reloader::reload() {
+    tell_reloading();
     auto done = change();
     if (!done) {
         log::error("not reloaded: all stays as it was", {{"reason", done.error().what}});
@@ -59,6 +61,8 @@ Result<std::string> Reloader::reload() {
     } else {
         log::warning("reloaded", {{"config", current_.config_file}, {"but", *done}});
     }
+    tell_service_manager(done ? "READY=1\nSTATUS=reloaded"
+                              : "READY=1\nSTATUS=not reloaded: " + done.error().what);
     return done;
 }
 

@@ -14,6 +14,8 @@ std::span<const Option> option_table() {
         Option{"print-config", 0, "", "print the configuration in effect, as a file, and exit",
                Action::print_config},
         Option{"check-config", 0, "", "check the configuration and exit", Action::check_config},
+        Option{"convert", 0, "OLD", "print a configuration of ekeyd 1.1.5 in the form of ours, and exit",
+               OldFile{}},
         Option{"version", 'v', "", "print the version and exit", Action::version},
         Option{"help", 'h', "", "print this help and exit", Action::help},
         Option{"source", 0, "ADDRESS", "take noise from here: entropykey:PATH, device:PATH",
@@ -115,6 +117,7 @@ struct Printer {
     void operator()(const Flag& t) const { line(settings.*t.member ? "yes" : "no"); }
     void operator()(const Choice& t) const { line(settings.*t.member); }
     void operator()(const ConfigFile&) const {}
+    void operator()(const OldFile&) const {}
     void operator()(Action) const {}
 };
 

@@ -38,7 +38,8 @@ struct Choice {
     std::vector<std::string_view> words;
 };
 struct ConfigFile {}; // --config itself
-using Target = std::variant<AddressList, Text, Size, Seconds, Flag, Choice, ConfigFile, Action>;
+struct OldFile {};    // --convert
+using Target = std::variant<AddressList, Text, Size, Seconds, Flag, Choice, ConfigFile, OldFile, Action>;
 
 struct Option {
     std::string_view name;
@@ -50,7 +51,8 @@ struct Option {
 
     bool repeatable() const { return std::holds_alternative<AddressList>(target); }
     bool in_file() const {
-        return !std::holds_alternative<ConfigFile>(target) && !std::holds_alternative<Action>(target);
+        return !std::holds_alternative<ConfigFile>(target) && !std::holds_alternative<OldFile>(target) &&
+               !std::holds_alternative<Action>(target);
     }
 };
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "ekeyd/config/convert.h"
 #include "ekeyd/config/given.h"
+#include "ekeyd/config/old_form.h"
 #include "ekeyd/config/options.h"
 
 namespace ekey::config {
@@ -80,6 +82,7 @@ struct Apply {
         settings.config_file = given.value;
         return {};
     }
+    Result<void> operator()(const OldFile&) const { return {}; }
     Result<void> operator()(Action) const { return {}; }
 };
 
@@ -162,6 +165,29 @@ Action action_of(const std::vector<Given>& command_line) {
     return Action::run;
 }
 
+Result<std::string> convert(const std::string& path) {
+    bool found = false;
+    const auto text = read_file(path, found);
+    if (!text) {
+        return fail(text.error().what);
+    }
+    if (!is_old_form(*text)) {
+        return fail(path + ": not in the form of ekeyd 1.1.5: it has no call such as Keyring \"FILE\"");
+    }
+    const auto given = parse_old_form(*text, path);
+    if (!given) {
+        return fail(given.error().what);
+    }
+    if (auto once = refuse_repeats(*given); !once) {
+        return fail(once.error().what);
+    }
+    Settings settings; // whether ekeyd would take it
+    if (auto good = merge(settings, *given, {}); !good) {
+        return fail(good.error().what);
+    }
+    return write_converted(*text, path, *given);
+}
+
 } // namespace
 
 Result<Request> read_settings(int argc, const char* const* argv, const std::string& folder) {
@@ -181,6 +207,15 @@ Result<Request> read_settings(int argc, const char* const* argv, const std::stri
     }
     if (auto once = refuse_repeats(*command_line); !once) {
         return fail(once.error().what);
+    }
+    if (const Given* old = first_of(*command_line, "convert"); old != nullptr) {
+        auto converted = convert(old->value);
+        if (!converted) {
+            return fail(converted.error().what);
+        }
+        request.action = Action::convert;
+        request.text = std::move(*converted);
+        return request;
     }
     auto file = read_named_file(*command_line, request.settings, folder);
     if (!file) {

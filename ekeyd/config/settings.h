@@ -30,12 +30,12 @@ struct Settings {
     std::string config_file;        // the file that was read, or empty
 };
 
-enum class Action { run, print_config, check_config, version, help };
+enum class Action { run, print_config, check_config, convert, version, help };
 
 struct Request {
     Action action = Action::run;
     Settings settings;
-    std::string text; // what --help, --version or --print-config prints
+    std::string text; // what --help, --version, --print-config or --convert prints
 };
 
 // Reads the command line and the file it names; without one, /etc/ekeyd/ekeyd.conf, or if that is missing

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """The configuration is read again while clients are served."""
 import os
+import re
 import signal
 import socket
+import time
 
 from clients import ControlError, Egd, free_port
 from daemons import Ekeyd, Softkey, answers
@@ -115,6 +117,62 @@ def restart_named(run):
     check_contains(said, r"restart: pool-size, silence$", "what ekeydctl says")
     check(answers(added), "what was added over the control socket is gone")
     wait_until(lambda: "PoolReserved=512\n" in daemon.health() + "\n", "the reserve is kept")
+
+
+@test("--convert: a configuration of ekeyd 1.1.5 becomes one of ours that says which line each setting is from")
+def convert(run):
+    old = run.write("old.conf", f"""-- the file of 1.1.5
+Daemonise(true)
+UnixControlSocket "{run.path("sock")}"
+Keyring "{run.path("keys")}"
+EGDTCPSocket(8888, "127.0.0.1")
+EGDUnixSocket("{run.path("egd")}", "0660", "root", "root")
+AddEntropyKeys "/nowhere"
+""")
+    text = run.run("ekeyd", "--convert", old)
+    for expected in (r"# line 2: Daemonise\(true\)\nforeground = no\n",
+                     rf"# line 3: UnixControlSocket .*\ncontrol = unix:{run.path('sock')}\n",
+                     rf"# line 4: .*\nkeyring = {run.path('keys')}\n", r"# line 5: .*\nlisten = tcp:127.0.0.1:8888\n",
+                     rf"# line 6: .*\nlisten = unix:{run.path('egd')},mode=0660,user=root,group=root\n",
+                     r"# line 7: AddEntropyKeys \"/nowhere\"\nsource = entropykey:/nowhere/\n"):
+        check_contains(text, expected, "what --convert prints")
+    new = run.write("new.conf", text)
+
+    def in_effect(path):
+        return run.run("ekeyd", "--config", path, "--print-config").split("\n", 1)[1]
+    check_equal(in_effect(new), in_effect(old), "what the new file says")
+    for bad, expected in (('Keyring "/k"\nfor i = 1, 2 do end\n', "old.conf:2: "),
+                          ('Keyring "/k"\nEGDTCPSocket(99999)\n', "old.conf:2: "),
+                          ("listen = tcp:127.0.0.1:8888\n", "1.1.5")):
+        run.write("old.conf", bad)
+        check_contains(run.run("ekeyd", "--convert", old, expect=2), expected, f"what it says of {bad!r}")
+
+
+@test("a service manager is told that ekeyd is ready, that it reloads, that its loop turns and that it ends")
+def service_manager(run):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(run.path("notify"))
+        manager.settimeout(30)
+
+        def hear(pattern):
+            while True:
+                told = manager.recv(4096).decode()
+                if re.search(pattern, told):
+                    return told
+        daemon = Ekeyd(run, env=dict(os.environ, NOTIFY_SOCKET=run.path("notify"), WATCHDOG_USEC="200000"))
+        hear(r"^READY=1$")
+        for _ in range(3):
+            hear(r"^WATCHDOG=1$")
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        daemon.program.signal(signal.SIGHUP)
+        since = int(re.search(r"MONOTONIC_USEC=(\d+)$", hear(r"^RELOADING=1\n")).group(1))
+        check(before <= since <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000, f"it reloads at {since}")
+        hear(r"^READY=1\nSTATUS=reloaded$")
+        rewrite(daemon, lambda text: text + "lissen = x\n")
+        daemon.program.signal(signal.SIGHUP)
+        hear(r"^READY=1\nSTATUS=not reloaded: .*:5: ")
+        daemon.program.signal(signal.SIGTERM)
+        hear(r"^STOPPING=1$")
 
 
 if __name__ == "__main__":

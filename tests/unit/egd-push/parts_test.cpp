@@ -8,7 +8,7 @@
 #include <sys/un.h>
 
 #include "egd-push/mixture.h"
-#include "egd-push/ready.h"
+#include "ekeyd/runtime/service_manager.h"
 #include "egd-push/wakeups.h"
 #include "ekeyd/runtime/handle.h"
 

@@ -1,11 +1,16 @@
-#include "egd-push/ready.h"
+#include "ekeyd/runtime/service_manager.h"
 
+#include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "ekeyd/runtime/handle.h"
 
@@ -29,6 +34,36 @@ void tell_service_manager(std::string_view state) {
         const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
         [[maybe_unused]] const ssize_t sent = ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL,
                                                        reinterpret_cast<const sockaddr*>(&address), size);
+    }
+}
+
+void tell_reloading() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+    tell_service_manager("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds.count()));
+}
+
+namespace {
+
+// A whole number in the environment, or 0.
+long long number_of(const char* name) {
+    const char* text = std::getenv(name);
+    long long value = 0;
+    if (text != nullptr) {
+        std::from_chars(text, text + std::strlen(text), value);
+    }
+    return value;
+}
+
+} // namespace
+
+Watchdog::Watchdog(Loop& loop) : timer_(loop) {
+    timer_.bind<&Watchdog::on_time>(this);
+    const long long period = number_of("WATCHDOG_USEC"), process = number_of("WATCHDOG_PID");
+    if (period > 1 && (process == 0 || process == ::getpid())) {
+        timer_.every(std::chrono::duration_cast<Duration>(std::chrono::microseconds(period / 2)));
     }
 }
 
