@@ -42,7 +42,7 @@ _ekeyd_ekeyd() {
     COMPREPLY=()
     _ekeyd_typed
     case $prev in
-    -f | --config | --keyring | --identity | -p | --pidfile) _ekeyd_files ;;
+    -f | --config | --convert | --keyring | --identity | -p | --pidfile) _ekeyd_files ;;
     --log-level) _ekeyd_words error warning notice info debug ;;
     --sandbox) _ekeyd_words yes no strict ;;
     --user) _ekeyd_offer < <(compgen -u) ;;
