@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "ekeyd/runtime/log.h"
 
@@ -47,10 +48,24 @@ Result<void> Stage::start(bool must_open) {
     return source_->start(*this, must_open);
 }
 
+// A source that gave nothing since it was last let go fills no pool. It goes on being listened to, so that
+// its silence is noticed, however often others fill the pool.
 void Stage::pause(bool on) {
-    paused_ = on;
-    quiet_ticks_ = 0;
-    source_->pause(on);
+    to_pause_ = on;
+    if (on && heard_since_let_go_) {
+        halt();
+    } else if (!on) {
+        heard_since_let_go_ = false;
+        if (std::exchange(paused_, false)) {
+            quiet_ticks_ = 0;
+        }
+        source_->pause(false);
+    }
+}
+
+void Stage::halt() {
+    paused_ = true;
+    source_->pause(true);
 }
 
 void Stage::reset() {
@@ -68,7 +83,11 @@ void Stage::on_samples(ByteView raw) {
     if (monitor_->state() == health::State::failed && monitor_->failure() == health::Failure::silence) {
         monitor_->restart(); // it speaks again
     }
+    heard_since_let_go_ = true;
     test(raw);
+    if (to_pause_ && !paused_) {
+        halt();
+    }
 }
 
 void Stage::test(ByteView samples) {

@@ -61,6 +61,7 @@ class Stage final : private SourceOwner {
     void on_failure(health::Failure why, std::string detail) override;
     void on_restart() override;
 
+    void halt();
     void test(ByteView samples);
     ByteView divert(ByteView samples);
     void after_failure();
@@ -77,7 +78,9 @@ class Stage final : private SourceOwner {
     Duration quiet_period_, retry_after_;
     Time healthy_since_{};
     unsigned quiet_ticks_ = 0;
-    bool heard_ = false, paused_ = false;
+    bool heard_ = false;              // since the last tick
+    bool heard_since_let_go_ = false; // since it was last let go on after a pause
+    bool to_pause_ = false, paused_ = false;
 
     control::CaptureReceiver* capture_ = nullptr;
     std::uint64_t capture_left_ = 0; // bytes

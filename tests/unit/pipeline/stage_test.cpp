@@ -118,6 +118,37 @@ TEST_CASE("promise 1: a source that goes silent has failed, and begins anew when
     CHECK(bench.outlet.released == block); // and not the 2,400 bytes from before
 }
 
+TEST_CASE(
+    "promise 1: a source that gives nothing is found silent though others fill the pool again and again") {
+    Bench bench(std::chrono::milliseconds(40));
+    bench.outlet.stop_on_failure = &bench.loop;
+    struct Pauser {
+        Stage& stage;
+        bool on = false;
+        void turn() { stage.pause(on = !on); }
+    } pauser{bench.stage};
+    Timer timer(bench.loop);
+    timer.bind<&Pauser::turn>(&pauser);
+    timer.every(std::chrono::milliseconds(1));
+    bench.loop.run();
+    CHECK(bench.health("Failure") == health::name(health::Failure::silence));
+}
+
+TEST_CASE("a source is paused once it has given something, and its silence then is not counted") {
+    Bench bench(std::chrono::milliseconds(40));
+    bench.stage.pause(true);
+    CHECK_FALSE(bench.source.paused);
+    bench.send(noise(100));
+    CHECK(bench.source.paused);
+    Timer later(bench.loop);
+    later.bind<&Loop::stop>(&bench.loop);
+    later.start(std::chrono::milliseconds(120));
+    bench.loop.run();
+    CHECK(bench.health("Failure") == health::name(health::Failure::none));
+    bench.stage.pause(false);
+    CHECK_FALSE(bench.source.paused);
+}
+
 TEST_CASE("failed noise is not retried by a mere new session, but by reset") {
     Bench bench;
     bench.send(Bytes(64, 7));
