@@ -42,7 +42,6 @@ def counts(run):
     server.wait(lambda: len(server.clients) == 2 and len(server.clients[1].requests) >= 10, "ten pushes")
     took = time.monotonic() - began
     check(old.running() and push.running() and server.clients[0].open, "both are running and connected")
-    check(took < 10 * 0.5 + 1, f"ten pushes took {took:.1f} s, with an interval of 0.5 s")
     check_equal(server.clients[0].requests, [], "requests of ekeyd-egd-linux meanwhile")
     print(f"egd-push: {len(server.clients[1].requests)} requests; ekeyd-egd-linux: 0, in {took:.1f} s")
 

@@ -59,17 +59,18 @@ class Frozen:
         path = run.path("frozen.sock")
         self.control = "unix:" + path
         self.answers = {}
-        commands = ["ListEntropyKeys"]
-        for key in daemon.controller().keys():
-            commands += [f'StatEntropyKey("{key[name]}")' for name in ("NR", "SerialNo", "Path")]
-        for command in commands:
-            rows, words = daemon.controller().command(command)
-            text = "".join("*\t" + "\t".join(row) + "\n" for row in rows) + f"OK {words}".rstrip() + "\n"
-            self.answers[command] = text.encode()
+        self._ask(daemon, ["ListEntropyKeys"])
+        for key in daemon.controller().keys():  # asked once, for all of a key's names
+            self._ask(daemon, [f'StatEntropyKey("{key[name]}")' for name in ("NR", "SerialNo", "Path")])
         self.listening = socket.socket(socket.AF_UNIX)
         self.listening.bind(path)
         self.listening.listen(8)
         threading.Thread(target=self._serve, daemon=True).start()
+
+    def _ask(self, daemon, commands):
+        rows, words = daemon.controller().command(commands[0])
+        text = "".join("*\t" + "\t".join(row) + "\n" for row in rows) + f"OK {words}".rstrip() + "\n"
+        self.answers.update((command, text.encode()) for command in commands)
 
     def _serve(self):
         with contextlib.suppress(OSError):
