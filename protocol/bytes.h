@@ -32,6 +32,9 @@ inline std::string_view as_text(ByteView bytes) {
 // Overwrites with zeros in a way that the compiler does not remove: the empty statement claims to read the
 // memory. Inline, because every frame and every block wipes something of a few words.
 inline void wipe(ByteSpan bytes) {
+    if (bytes.empty()) { // may be a null pointer, which memset() must not be given
+        return;
+    }
     std::memset(bytes.data(), 0, bytes.size());
     asm volatile("" : : "r"(bytes.data()) : "memory");
 }
