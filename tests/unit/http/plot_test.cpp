@@ -57,7 +57,7 @@ TEST_CASE("promise 5: what a device, a file or a sink says is text on the page, 
     auto& source = figures.sources.emplace_back();
     source.address = source.status.path = source.status.serial = source.status.word = evil;
     source.detail = source.device.failure = evil;
-    source.device.session.emplace().state = evil;
+    source.device.session.emplace(DeviceFigures::Session{}).state = evil;
     figures.listeners.push_back({evil, {}});
     figures.sinks.push_back({evil, evil, 0});
     figures.host = figures.version = evil;
