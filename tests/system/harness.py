@@ -29,8 +29,9 @@ CONFINED = ("ekeyd", "egd-push")
 
 SKIPPED = 77  # meson's exit status for a test that cannot run here
 
-# Generous, because a loaded machine is no defect; what must be quick is measured by the test itself.
-DEADLINE = 20.0
+# Generous, because a machine that is loaded, or stands still for half a minute, is no defect; what must be quick is
+# measured by the test itself.
+DEADLINE = 60.0
 
 
 class Failure(Exception):
