@@ -20,6 +20,12 @@ constexpr Duration last_retry = std::chrono::minutes(10);
 // Silence is looked for this often within the limit, so that it is noticed at most a quarter late.
 constexpr unsigned ticks_per_silence = 4;
 
+// What is mixed in and not credited never fills the pool, and would be asked for without end. So much of it
+// in a second does what it can do: a whole block of the tests, and more than the pool is made of in that
+// time.
+constexpr Duration breath = std::chrono::seconds(1);
+constexpr std::size_t uncredited_a_breath = 4096; // bytes
+
 std::string decimal(double value) {
     char text[32];
     std::snprintf(text, sizeof text, "%g", value);
@@ -32,9 +38,11 @@ Stage::Stage(Loop& loop, Identity identity, std::unique_ptr<Source> source, cons
              Duration silence, StageOutlet& outlet)
     : identity_(std::move(identity)), source_(std::move(source)), claims_(claims), outlet_(outlet),
       monitor_(make_locked<health::Monitor>(health::Settings{claims.min_entropy, claims.fips})),
-      quiet_tick_(loop), retry_(loop), quiet_period_(silence / ticks_per_silence), retry_after_(first_retry) {
+      quiet_tick_(loop), retry_(loop), breath_(loop), quiet_period_(silence / ticks_per_silence),
+      retry_after_(first_retry) {
     quiet_tick_.bind<&Stage::on_quiet_tick>(this);
     retry_.bind<&Stage::on_retry>(this);
+    breath_.bind<&Stage::on_breath>(this);
 }
 
 Stage::~Stage() {
@@ -54,7 +62,7 @@ void Stage::pause(bool on) {
     to_pause_ = on;
     if (on && heard_since_let_go_) {
         halt();
-    } else if (!on) {
+    } else if (!on && !breath_.active()) {
         heard_since_let_go_ = false;
         if (std::exchange(paused_, false)) {
             quiet_ticks_ = 0;
@@ -85,8 +93,19 @@ void Stage::on_samples(ByteView raw) {
     }
     heard_since_let_go_ = true;
     test(raw);
-    if (to_pause_ && !paused_) {
+    uncredited_ = min_entropy() > 0 ? 0 : uncredited_ + raw.size();
+    if (uncredited_ >= uncredited_a_breath && !breath_.active()) {
+        breath_.start(breath);
+    }
+    if ((to_pause_ || breath_.active()) && !paused_) {
         halt();
+    }
+}
+
+void Stage::on_breath() {
+    uncredited_ = 0;
+    if (!to_pause_) {
+        pause(false);
     }
 }
 

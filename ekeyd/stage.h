@@ -67,6 +67,7 @@ class Stage final : private SourceOwner {
     void after_failure();
     void on_quiet_tick();
     void on_retry();
+    void on_breath();
 
     Identity identity_;
     std::unique_ptr<Source> source_;
@@ -74,7 +75,8 @@ class Stage final : private SourceOwner {
     StageOutlet& outlet_;
     Locked<health::Monitor> monitor_;
 
-    Timer quiet_tick_, retry_;
+    Timer quiet_tick_, retry_, breath_;
+    std::size_t uncredited_ = 0; // bytes since the last breath
     Duration quiet_period_, retry_after_;
     Time healthy_since_{};
     unsigned quiet_ticks_ = 0;

@@ -116,7 +116,7 @@ DeviceFigures device_figures(const entropykey::Counters& c, const entropykey::In
             out.failure = entropykey::failure_name(g->failure).sentence;
         }
     }
-    DeviceFigures::Session& session = out.session.emplace(DeviceFigures::Session{});
+    DeviceFigures::Session session{};
     session.packets = c.packets_ok;
     session.bad_packets = c.packet_errors;
     session.replayed = c.replayed;
@@ -124,6 +124,7 @@ DeviceFigures device_figures(const entropykey::Counters& c, const entropykey::In
     session.framing_errors = c.framing_errors;
     session.resets = c.resets;
     session.rekeys = c.rekeys;
+    out.session = session;
     return out;
 }
 

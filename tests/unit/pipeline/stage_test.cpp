@@ -4,6 +4,7 @@
 
 #include "ekeyd/stage.h"
 #include "scripted_source.h"
+#include "tests/support/run_until.h"
 
 using namespace ekey;
 using test::ScriptedSource;
@@ -46,9 +47,9 @@ struct Bench {
     ScriptedSource::Record source;
     Stage stage;
 
-    explicit Bench(Duration silence = std::chrono::hours(1))
-        : stage(loop, {3, 0, "device:/dev/scripted"}, std::make_unique<ScriptedSource>(source), {7.0, true},
-                silence, outlet) {
+    explicit Bench(Duration silence = std::chrono::hours(1), double min_entropy = 7.0)
+        : stage(loop, {3, 0, "device:/dev/scripted"}, std::make_unique<ScriptedSource>(source),
+                {min_entropy, true}, silence, outlet) {
         REQUIRE(stage.start(false));
     }
     void send(const Bytes& bytes) { source.owner->on_samples(bytes); }
@@ -145,6 +146,27 @@ TEST_CASE("a source is paused once it has given something, and its silence then 
     later.start(std::chrono::milliseconds(120));
     bench.loop.run();
     CHECK(bench.health("Failure") == health::name(health::Failure::none));
+    bench.stage.pause(false);
+    CHECK_FALSE(bench.source.paused);
+}
+
+TEST_CASE("promise 5: a source without credit, which can fill no pool, is heard 4 KiB a second and no more") {
+    Bench bench(std::chrono::hours(1), 0.0);
+    bench.send(noise(4000));
+    CHECK_FALSE(bench.source.paused);
+    bench.send(noise(96));
+    CHECK(bench.source.paused);
+    bench.stage.pause(false); // the pool wants more, and would for ever
+    CHECK(bench.source.paused);
+    CHECK(RunUntil::holds(bench.loop, [&] { return !bench.source.paused; }));
+    bench.send(noise(4096));
+    CHECK(bench.source.paused);
+    bench.stage.pause(true);
+    Timer later(bench.loop);
+    later.bind<&Loop::stop>(&bench.loop);
+    later.start(std::chrono::milliseconds(1200));
+    bench.loop.run();
+    CHECK(bench.source.paused); // a full pool comes first
     bench.stage.pause(false);
     CHECK_FALSE(bench.source.paused);
 }
