@@ -60,7 +60,7 @@ def haproxy_ends(run):
 @test("HAProxy's example: an ekeyd that lost its dongle and has no more bytes gets no clients, and those that wait there are closed")
 def haproxy_empty(run):
     both = Balanced(run)
-    clients = [Egd(both.address) for _ in range(2)]  # one is led to each
+    clients = [Egd(both.address) for _ in range(6)]  # some are led to each
     both.dongles[1].program.stop()
     with Egd(f"tcp:127.0.0.1:{both.ports[1]}") as direct:
         wait_until(lambda: "Vanished" in both.daemons[1].key()["Status"], "the dongle is missed")
@@ -69,7 +69,7 @@ def haproxy_empty(run):
         check_equal(direct.level(), 0, "bits left")
     answered = [whole_answer(client) for client in clients]
     both.haproxy.wait_output("Server ekeyd/two is DOWN", LONG)
-    check_equal(sorted(answered), [False, True], "answers to a client of each host")
+    check_equal(set(answered), {False, True}, "answers to clients of each host")
     check(all(one >= 64 and two == 0 for one, two in (both.take() for _ in range(3))), "clients are led to the empty host")
 
 
