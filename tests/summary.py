@@ -2,8 +2,13 @@
 """Reads meson's logs of tests and benchmarks (JSON): prints what benchmarks have measured, the names of what did not
 pass and the end of what each failed test printed, then the line "N passed, N failed, N skipped". Fails when something
 has failed; a log without a result is a failure.
+
+summary.py --failed LOG prints the names of the failed tests, for another try. The log of that try is NAME-again.json
+beside NAME.json; what passed only then is named, and counts as passed: the machine stood in the way, or the test is
+to be mended.
 """
 import json
+import os
 import sys
 
 LAST_LINES = 60  # of a failed test: a log that is cut to its end still tells why
@@ -24,10 +29,21 @@ def kind(result):
     return "passed" if result["result"] in ("OK", "EXPECTEDFAIL") else "failed"
 
 
+if sys.argv[1] == "--failed":
+    for result in read(sys.argv[2]):
+        if kind(result) == "failed" and " / " in result["name"]:
+            print(result["name"].split(" / ", 1)[1])
+    sys.exit(0)
+
 results = {"passed": [], "failed": [], "skipped": []}
 failures = []
 for name in sys.argv[1:]:
+    again = name.replace(".json", "-again.json")
+    second = {result["name"]: result for result in read(again)} if os.path.exists(again) else {}
     for result in read(name):
+        if kind(result) == "failed" and kind(second.get(result["name"], result)) == "passed":
+            print(f"passed only when tried again: {result['name']}")
+            result = second[result["name"]]
         results[kind(result)].append(result["name"])
         if name.endswith("benchmarks.json"):
             print(result["name"] + ":")
