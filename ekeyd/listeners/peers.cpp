@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "ekeyd/config/address.h"
+#include "ekeyd/config/words.h"
 #include "ekeyd/listeners/rate.h"
 #include "ekeyd/runtime/handle.h"
 
@@ -18,16 +19,6 @@ namespace {
 
 constexpr std::size_t largest_file = 1 << 20;
 constexpr std::size_t longest_name = 64; // it stands in log lines
-
-constexpr std::string_view blanks = " \t\r";
-
-std::string_view next_word(std::string_view& line) {
-    const auto begin = std::min(line.find_first_not_of(blanks), line.size());
-    const auto end = std::min(line.find_first_of(blanks, begin), line.size());
-    const auto word = line.substr(begin, end - begin);
-    line.remove_prefix(end);
-    return word;
-}
 
 bool is_name(std::string_view word) {
     return !word.empty() && word.size() <= longest_name && std::all_of(word.begin(), word.end(), [](char c) {
@@ -102,11 +93,9 @@ Result<Peers> Peers::parse(std::string_view text, const std::string& name) {
         const auto refuse = [&](const std::string& why) {
             return fail(name + ':' + std::to_string(number) + ": " + why);
         };
-        const std::size_t end = std::min(text.find('\n'), text.size());
-        std::string_view line = text.substr(0, end);
-        text.remove_prefix(std::min(end + 1, text.size()));
+        std::string_view line = config::next_line(text);
         line = line.substr(0, line.find('#'));
-        const std::string_view key_text = next_word(line);
+        const std::string_view key_text = config::next_word(line);
         if (key_text.empty()) {
             continue;
         }
@@ -116,11 +105,11 @@ Result<Peers> Peers::parse(std::string_view text, const std::string& name) {
                           "ekeydctl pubkey prints them");
         }
         Peer peer;
-        peer.name = next_word(line);
+        peer.name = config::next_word(line);
         if (!is_name(peer.name)) {
             return refuse("a name of letters, digits, . _ and -, at most 64, is expected after the key");
         }
-        for (auto word = next_word(line); !word.empty(); word = next_word(line)) {
+        for (auto word = config::next_word(line); !word.empty(); word = config::next_word(line)) {
             if (auto option = read_option(word, peer); !option) {
                 return refuse(option.error().what);
             }
