@@ -9,7 +9,8 @@ EXPECTED = """
 lib/systemd/system/egd-push.service lib/systemd/system/ekeyd.service
 sbin/egd-push sbin/ekey-rekey sbin/ekeyd sbin/ekeydctl
 share/doc/ekeyd/egd-push.conf share/doc/ekeyd/ekeyd.conf share/doc/ekeyd/entropy-key-gadget
-share/doc/ekeyd/entropy-key-gadget.service
+share/doc/ekeyd/entropy-key-gadget.service share/doc/ekeyd/SECURITY.md share/doc/ekeyd/doc/gnupg.md
+share/doc/ekeyd/doc/troubleshooting.md share/doc/ekeyd/doc/how-we-know.md
 share/doc/ekeyd/prometheus/README.md share/doc/ekeyd/prometheus/ekeyd-dashboard.json
 share/doc/ekeyd/prometheus/ekeyd.rules.yml
 lib/udev/rules.d/60-ekeyd.rules
