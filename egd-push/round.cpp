@@ -29,8 +29,9 @@ Round::Round(Loop& loop, Session& session, const std::vector<config::Address>& f
 }
 
 void Round::ask() {
-    due_.stop();
+    ask_at(Time::max());
     asked_at_ = Loop::now();
+    anew_ = false;
     // Some may answer or fail before ask() returns: the round is over only when all have been asked.
     outstanding_ = members_.size() + 1;
     if (session_.destination_.can_take()) {
@@ -51,10 +52,20 @@ void Round::complain(const std::string& what) {
     trouble_ = what;
 }
 
+void Round::ask_at(Time when) {
+    due_at_ = when;
+    due_.at(when);
+}
+
 void Round::ask_soon() {
     if (outstanding_ == 0) {
-        due_.at(std::max(Loop::now(), asked_at_ + shortest_rest));
+        ask_at(std::min(due_at_, std::max(Loop::now(), asked_at_ + shortest_rest)));
     }
+}
+
+void Round::ask_anew() {
+    anew_ = outstanding_ != 0;
+    ask_soon();
 }
 
 Round::Member& Round::member(const Upstream& upstream) {
@@ -92,12 +103,15 @@ void Round::settled() {
         return;
     }
     if (pushed) {
-        due_.at(schedule_.after_push(asked_at_));
+        ask_at(schedule_.after_push(asked_at_));
     } else {
         const Time now = Loop::now(), again = schedule_.after_failure(now);
         log::debug("trying again", {{"upstream", members_.front().upstream->address().text},
                                     {"seconds", seconds(again - now)}});
-        due_.at(again);
+        ask_at(again);
+    }
+    if (anew_) {
+        ask_soon();
     }
 }
 

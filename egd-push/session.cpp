@@ -29,7 +29,7 @@ void Session::start() {
 
 void Session::push_soon() {
     for (const auto& round : rounds_) {
-        round->ask_soon();
+        round->ask_anew();
     }
 }
 
@@ -46,7 +46,9 @@ void Session::on_pushed(unsigned bits_credited) {
 void Session::on_need(int) {
     need_.stop();
     log::debug("the kernel's pool asks for more");
-    push_soon();
+    for (const auto& round : rounds_) {
+        round->ask_soon();
+    }
 }
 
 void Session::on_round_over(bool) {

@@ -197,6 +197,32 @@ TEST_CASE_FIXTURE(Fixture,
     CHECK(!until([&] { return destination.pushes.size() > 3; }, 1300ms));
 }
 
+TEST_CASE_FIXTURE(Fixture, "session: wake-ups delay no push that would have come without them") {
+    Server server(loop,
+                  path("a")); // the interval is 50 ms, and a wake-up's push comes a second after the last
+    start();
+    const Time begin = Loop::now();
+    CHECK(until([&] {
+        session->push_soon();
+        return destination.pushes.size() >= 10;
+    }));
+    CHECK(Loop::now() - begin < 8s); // put off to a second each they would take nine
+}
+
+TEST_CASE_FIXTURE(Fixture, "session: a wake-up while an answer is awaited brings another push after it") {
+    options.interval = 1h;
+    Server server(loop, path("a"));
+    bool held = true;
+    server.answer = [&](std::size_t n) { return held ? std::string() : server.bytes(n); };
+    start();
+    CHECK(until([&] { return !server.asked.empty(); }));
+    session->push_soon();
+    held = false;
+    server.send(server.bytes(64));
+    CHECK(pushes(2));
+    CHECK(server.asked.size() == 2);
+}
+
 TEST_CASE_FIXTURE(Fixture, "session: a wake-up brings a push at once, and many bring no storm") {
     options.interval = 1h;
     Server server(loop, path("a"));
