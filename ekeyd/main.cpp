@@ -13,6 +13,7 @@
 #include "ekeyd/runtime/daemon.h"
 #include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/loop.h"
+#include "ekeyd/runtime/passed_sockets.h"
 #include "ekeyd/runtime/sandbox.h"
 #include "ekeyd/runtime/secret.h"
 #include "ekeyd/runtime/service_manager.h"
@@ -72,13 +73,36 @@ std::string absolute(const std::string& file) {
     return file.empty() ? file : std::filesystem::absolute(file).string();
 }
 
-int run(const config::Settings& settings, Reloader::CommandLine command_line) {
+void sort(std::vector<PassedDescriptor> descriptors, PassedSockets& sockets) {
+    for (PassedDescriptor& passed : descriptors) {
+        if (PassedSockets::listens(passed.fd.get())) {
+            sockets.keep(std::move(passed));
+        } else {
+            log::warning(
+                "a descriptor that the service manager passed is closed: it is no stream socket that listens",
+                {{"name", passed.name}});
+        }
+    }
+}
+
+// Who connects there would wait. It is kept all the same, for a line that is added later.
+void tell_idle(const PassedSockets& sockets) {
+    for (const std::string& address : sockets.idle()) {
+        log::warning("the service manager passed a socket that no listen and no control line names",
+                     {{"address", address}});
+    }
+}
+
+int run(const config::Settings& settings, Reloader::CommandLine command_line,
+        std::vector<PassedDescriptor> descriptors) {
     const log::Level level = need(log::parse_level(settings.log_level));
     log::open(log::Target::standard_error, "ekeyd", level); // until it is ready, to who started it
     auto background = need(Background::enter(!settings.foreground));
     const auto target = settings.foreground ? log::Target::standard_error : log::Target::syslog;
 
     log::debug("open files", {{"limit", raise_open_files_limit()}});
+    PassedSockets passed;
+    sort(std::move(descriptors), passed);
     Loop loop;
     const StopSignals signals(loop);
     std::signal(SIGPIPE, SIG_IGN); // a reader that went away is an error of the write
@@ -90,6 +114,7 @@ int run(const config::Settings& settings, Reloader::CommandLine command_line) {
                       std::chrono::duration_cast<Duration>(std::chrono::duration<double>(settings.silence)));
     pipeline.keep_reserve(settings.reserve);
     pipeline.set_identity(settings.identity.value);
+    pipeline.set_passed_sockets(passed);
     load_keyring(pipeline, settings.keyring);
     for (const auto& listen : settings.listen) {
         need(pipeline.add_listener(listen.value), listen.where);
@@ -100,8 +125,10 @@ int run(const config::Settings& settings, Reloader::CommandLine command_line) {
     std::vector<std::unique_ptr<control::ControlServer>> controls;
     for (const auto& control : settings.control) {
         const auto address = need(config::parse_address(control.value), control.where);
-        controls.push_back(need(control::ControlServer::open(loop, pipeline, address), control.where));
+        controls.push_back(
+            need(control::ControlServer::open(loop, pipeline, address, &passed), control.where));
     }
+    tell_idle(passed);
     const Sandbox sandbox = parse_sandbox(settings.sandbox);
     Confinement confinement;
     need(confine_files(confinement, sandbox, file_rules(settings))); // before the first source's thread
@@ -132,6 +159,7 @@ int run(const config::Settings& settings, Reloader::CommandLine command_line) {
 
 int main(int argc, char** argv) {
     try {
+        auto descriptors = take_passed_descriptors(); // before any other has a number of theirs
         log::open(log::Target::standard_error, "ekeyd", log::Level::info);
         init_secrets();
         forbid_core_dumps();
@@ -152,7 +180,7 @@ int main(int argc, char** argv) {
             return done;
         }
         request->settings.config_file = absolute(request->settings.config_file);
-        return run(request->settings, {argc, argv, std::filesystem::current_path()});
+        return run(request->settings, {argc, argv, std::filesystem::current_path()}, std::move(descriptors));
     } catch (const StartFault& fault) {
         std::cerr << "ekeyd: " << fault.what << '\n';
     } catch (const std::exception& error) {

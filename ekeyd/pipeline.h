@@ -81,6 +81,9 @@ class Pipeline final : public control::Subject,
     // Where this host's key for sealed links is, which is read when something needs it.
     void set_identity(std::string path) { identity_path_ = std::move(path); }
 
+    // Sockets that a service manager passed, for listeners; they must outlive this.
+    void set_passed_sockets(PassedSockets& passed) { passed_ = &passed; }
+
     // Takes `to` in the place of `from` for sources, listeners, sinks, the keyring, the reserve, and what
     // listeners have from files. An address that is in both stays untouched, as does what was added over the
     // control socket. An Error names its line; then all is as before, except that a listener whose socket was
@@ -116,12 +119,14 @@ class Pipeline final : public control::Subject,
     Result<std::optional<config::Keyring>> keyring_of(const config::Setting& setting) const;
     void use_keyring(config::Keyring keyring);
     void reload_files();
+    void take_back_sockets(std::string_view address);
     static tl::unexpected<Error> no_source(unsigned number);
 
     Loop& loop_;
     Duration silence_;
     config::Keyring keyring_;
     std::string identity_path_;
+    PassedSockets* passed_ = nullptr;
     std::unique_ptr<SealedNode> node_; // null until a sealed source or listener needs it
 
     Locked<Conditioner> conditioner_;

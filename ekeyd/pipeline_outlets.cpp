@@ -41,18 +41,33 @@ Result<void> add_part(std::vector<std::unique_ptr<Part>>& parts, std::string_vie
 } // namespace
 
 Result<void> Pipeline::add_listener(std::string_view address) {
-    return add_part(listeners_, address, [this](const config::Address& a) {
+    auto added = add_part(listeners_, address, [this](const config::Address& a) {
         if (a.kind == "http") {
-            return http::make_listener(loop_, *this, a);
+            return http::make_listener(loop_, *this, a, passed_);
         }
-        return make_listener(loop_, pool_, a, this, [this] { return node(); });
+        return make_listener(
+            loop_, pool_, a, this, [this] { return node(); }, passed_);
     });
+    if (!added) {
+        take_back_sockets(address);
+    }
+    return added;
 }
 
 Result<void> Pipeline::remove_listener(std::string_view address) {
     auto removed = remove_part(listeners_, address, "listener");
+    take_back_sockets(address);
     pool_.serve(); // others may have waited for one of its clients
     return removed;
+}
+
+// Those lent to a listener that is no more.
+void Pipeline::take_back_sockets(std::string_view address) {
+    const bool listens = std::any_of(listeners_.begin(), listeners_.end(),
+                                     [&](const auto& listener) { return listener->address() == address; });
+    if (passed_ != nullptr && !listens) {
+        passed_->take_back(std::string(address));
+    }
 }
 
 Result<void> Pipeline::add_sink(std::string_view address) {

@@ -18,9 +18,10 @@ namespace {
 constexpr int backlog = 16;                                // few people type at once
 constexpr Duration accept_pause = std::chrono::seconds(1); // until descriptors may be free again
 
-Result<UnixListener> open_unix(const config::Address& address) {
+Result<UnixListener> open_unix(const config::Address& address, PassedSockets* passed) {
     UnixListener::Options options;
     options.path = address.rest;
+    options.passed = {passed, "control " + address.text};
     options.backlog = backlog;
     if (const std::string* mode = address.find("mode")) {
         const auto parsed = config::parse_mode(*mode);
@@ -39,14 +40,14 @@ Result<UnixListener> open_unix(const config::Address& address) {
     return UnixListener::open(options);
 }
 
-Result<Fd> open_tcp(const config::Address& address) {
+Result<Fd> open_tcp(const config::Address& address, PassedSockets* passed) {
     const auto host_port = config::parse_host_port(address.rest);
     if (!host_port) {
         return fail(host_port.error().what);
     }
     // One number, so one socket, and nothing to look up.
-    auto sockets =
-        listen_tcp(host_port->host == "localhost" ? "127.0.0.1" : host_port->host, host_port->port);
+    auto sockets = listen_tcp(host_port->host == "localhost" ? "127.0.0.1" : host_port->host, host_port->port,
+                              HostNames::look_up, {passed, "control " + address.text});
     if (!sockets) {
         return fail(sockets.error().what);
     }
@@ -55,21 +56,21 @@ Result<Fd> open_tcp(const config::Address& address) {
 
 } // namespace
 
-Result<std::unique_ptr<ControlServer>> ControlServer::open(Loop& loop, Subject& subject,
-                                                           const config::Address& address) {
+Result<std::unique_ptr<ControlServer>>
+ControlServer::open(Loop& loop, Subject& subject, const config::Address& address, PassedSockets* passed) {
     if (auto checked = config::check_address(config::Role::control, address.text); !checked) {
         return fail(checked.error().what);
     }
     auto server = std::make_unique<ControlServer>(loop, subject);
     server->address_ = address.text;
     if (address.kind == "unix") {
-        auto listener = open_unix(address);
+        auto listener = open_unix(address, passed);
         if (!listener) {
             return fail(listener.error().what);
         }
         server->unix_ = std::move(*listener);
     } else {
-        auto listener = open_tcp(address);
+        auto listener = open_tcp(address, passed);
         if (!listener) {
             return fail(listener.error().what);
         }

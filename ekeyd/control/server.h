@@ -23,9 +23,9 @@ class ControlServer {
 
     // unix:/path[,mode=0600][,user=NAME][,group=NAME], or tcp:HOST:PORT of this host's loopback, as
     // TCPControlSocket of 1.1.5 (it has no authentication, so other addresses are refused). Subject and loop
-    // must outlive the server.
-    static Result<std::unique_ptr<ControlServer>> open(Loop& loop, Subject& subject,
-                                                       const config::Address& address);
+    // must outlive the server. A socket that was passed is lent to "control ADDRESS".
+    static Result<std::unique_ptr<ControlServer>>
+    open(Loop& loop, Subject& subject, const config::Address& address, PassedSockets* passed = nullptr);
 
     // Listens nowhere: serves what is adopted.
     ControlServer(Loop& loop, Subject& subject);

@@ -62,8 +62,8 @@ Result<void> check_listener(const config::Address& address) {
 }
 
 Result<std::unique_ptr<Listener>> make_listener(Loop& loop, const metrics::Provider& provider,
-                                                const config::Address& address) {
-    return HttpListener::open(loop, provider, address);
+                                                const config::Address& address, PassedSockets* passed) {
+    return HttpListener::open(loop, provider, address, passed);
 }
 
 HttpListener::HttpListener(Loop& loop, const metrics::Provider& provider, std::string address,
@@ -77,7 +77,7 @@ HttpListener::HttpListener(Loop& loop, const metrics::Provider& provider, std::s
 HttpListener::~HttpListener() = default;
 
 Result<std::unique_ptr<Listener>> HttpListener::open(Loop& loop, const metrics::Provider& provider,
-                                                     const config::Address& address) {
+                                                     const config::Address& address, PassedSockets* passed) {
     auto options = read_options(address);
     if (!options) {
         return tl::unexpected(options.error());
@@ -86,8 +86,9 @@ Result<std::unique_ptr<Listener>> HttpListener::open(Loop& loop, const metrics::
     if (!library) {
         return tl::unexpected(library.error());
     }
-    auto sockets = listen_tcp(options->where.host, options->where.port,
-                              loop.running() ? HostNames::refuse : HostNames::look_up);
+    auto sockets =
+        listen_tcp(options->where.host, options->where.port,
+                   loop.running() ? HostNames::refuse : HostNames::look_up, {passed, address.text});
     if (!sockets) {
         return tl::unexpected(sockets.error());
     }

@@ -29,7 +29,7 @@ Result<Options> read_options(const config::Address& address);
 class HttpListener final : public Listener, AcceptOwner, Site {
   public:
     static Result<std::unique_ptr<Listener>> open(Loop& loop, const metrics::Provider& provider,
-                                                  const config::Address& address);
+                                                  const config::Address& address, PassedSockets* passed);
     ~HttpListener() override;
 
     const std::string& address() const override { return address_; }

@@ -7,7 +7,7 @@ Result<void> check_listener(const config::Address&) {
 }
 
 Result<std::unique_ptr<Listener>> make_listener(Loop&, const metrics::Provider&,
-                                                const config::Address& address) {
+                                                const config::Address& address, PassedSockets*) {
     return tl::unexpected(check_listener(address).error());
 }
 

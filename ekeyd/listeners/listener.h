@@ -11,6 +11,7 @@
 #include "ekeyd/listeners/wait_histogram.h"
 #include "ekeyd/pool/pool.h"
 #include "ekeyd/runtime/loop.h"
+#include "ekeyd/runtime/passed_sockets.h"
 #include "ekeyd/sealed/node.h"
 #include "protocol/result.h"
 
@@ -75,9 +76,11 @@ Result<void> check_listener(const config::Address& address);
 //
 // A host name is looked up here, and waited for; while the loop runs, it is refused instead. `mixer` takes
 // what clients write when the address says accept-writes=mix; null: it is dropped. `node` gives this host's
-// key, and is asked for it by a sealed listener only.
+// key, and is asked for it by a sealed listener only. Sockets that were passed are lent to the address's
+// text.
 Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address,
                                                 Mixer* mixer = nullptr,
-                                                const std::function<Result<SealedNode*>()>& node = {});
+                                                const std::function<Result<SealedNode*>()>& node = {},
+                                                PassedSockets* passed = nullptr);
 
 } // namespace ekey

@@ -173,7 +173,8 @@ Result<std::unique_ptr<Listener>> make_sealed(Loop& loop, Pool& pool, const conf
 
 Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address,
                                                 Mixer* mixer,
-                                                const std::function<Result<SealedNode*>()>& node) {
+                                                const std::function<Result<SealedNode*>()>& node,
+                                                PassedSockets* passed) {
     auto options = read_options(address);
     if (!options) {
         return tl::unexpected(options.error());
@@ -183,7 +184,9 @@ Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const co
     }
     auto supply = options->drbg ? drbg_supply(pool, *options->drbg, options->limits.local)
                                 : full_entropy_supply(pool, options->limits.local);
+    const PassedTo passed_to{passed, address.text};
     if (options->unix_socket) {
+        options->unix_socket->passed = passed_to;
         auto socket = UnixListener::open(*options->unix_socket);
         if (!socket) {
             return tl::unexpected(socket.error());
@@ -193,8 +196,8 @@ Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const co
     }
     // Whoever waits for a name server while the loop runs makes all clients wait.
     const auto names = loop.running() ? HostNames::refuse : HostNames::look_up;
-    auto sockets = options->vsock ? listen_vsock(options->vsock->cid, options->vsock->port)
-                                  : listen_tcp(options->tcp->host, options->tcp->port, names);
+    auto sockets = options->vsock ? listen_vsock(options->vsock->cid, options->vsock->port, passed_to)
+                                  : listen_tcp(options->tcp->host, options->tcp->port, names, passed_to);
     if (!sockets) {
         return tl::unexpected(sockets.error());
     }

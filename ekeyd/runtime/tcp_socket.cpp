@@ -43,23 +43,45 @@ void set_port(sockaddr* address, in_port_t port) {
                                     : reinterpret_cast<sockaddr_in*>(address)->sin_port) = port;
 }
 
+// What is accepted inherits these.
+bool set_inherited(int fd) {
+    return set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) && set(fd, IPPROTO_TCP, TCP_KEEPIDLE, keep_alive_idle) &&
+           set(fd, IPPROTO_TCP, TCP_KEEPINTVL, keep_alive_interval) &&
+           set(fd, IPPROTO_TCP, TCP_KEEPCNT, keep_alive_count) && set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
 // No descriptor, and errno, when it fails.
 Fd listen_on(const addrinfo& address, bool one_of_several) {
     Fd fd(socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
     const bool done =
-        fd && set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1) && set(fd.get(), SOL_SOCKET, SO_KEEPALIVE, 1) &&
-        set(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, keep_alive_idle) &&
-        set(fd.get(), IPPROTO_TCP, TCP_KEEPINTVL, keep_alive_interval) &&
-        set(fd.get(), IPPROTO_TCP, TCP_KEEPCNT, keep_alive_count) &&
-        set(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1) &&
+        fd && set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1) && set_inherited(fd.get()) &&
         (address.ai_family != AF_INET6 || set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, one_of_several ? 1 : 0)) &&
         bind(fd.get(), address.ai_addr, address.ai_addrlen) == 0 && listen(fd.get(), SOMAXCONN) == 0;
     return done ? std::move(fd) : Fd();
 }
 
+// Those that were passed for any of the addresses. Errors are clauses.
+Result<std::vector<Fd>> take_passed(const addrinfo* list, const PassedTo& passed) {
+    std::vector<Fd> sockets;
+    for (const addrinfo* each = list; each != nullptr; each = each->ai_next) {
+        auto fd = passed.take(each->ai_addr);
+        if (!fd) {
+            return tl::unexpected(fd.error());
+        }
+        if (*fd) {
+            if (!set_inherited(fd->get())) {
+                return fail(std::strerror(errno));
+            }
+            sockets.push_back(std::move(*fd));
+        }
+    }
+    return sockets;
+}
+
 } // namespace
 
-Result<std::vector<Fd>> listen_tcp(const std::string& host, std::uint16_t port, HostNames names) {
+Result<std::vector<Fd>> listen_tcp(const std::string& host, std::uint16_t port, HostNames names,
+                                   const PassedTo& passed) {
     const std::string shown =
         (host.find(':') == std::string::npos ? host : '[' + host + ']') + ':' + std::to_string(port);
     const auto refuse = [&](const std::string& why) {
@@ -82,6 +104,11 @@ Result<std::vector<Fd>> listen_tcp(const std::string& host, std::uint16_t port, 
     }
     const Addresses addresses(list);
 
+    if (auto taken = take_passed(list, passed); !taken) {
+        return refuse(taken.error().what);
+    } else if (!taken->empty()) {
+        return taken;
+    }
     std::vector<Fd> sockets;
     int absent = 0; // why an address family was passed over
     in_port_t chosen = htons(port);

@@ -1,6 +1,7 @@
 #include "ekeyd/runtime/unix_socket.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <optional>
 
@@ -66,6 +67,32 @@ Result<void> clear_path(const std::string& path, const sockaddr_un& address) {
     return {};
 }
 
+// What a passed socket's file grants beyond what was asked for, with the remedy; empty when it does not.
+std::string beyond(const UnixListener::Options& options, uid_t user, gid_t group) {
+    struct stat about {};
+    if (stat(options.path.c_str(), &about) != 0 || !S_ISSOCK(about.st_mode)) {
+        return "the service manager passed a socket whose file is gone: restart its socket unit";
+    }
+    const unsigned mode = about.st_mode & 0777;
+    if ((mode & ~options.mode) != 0) {
+        char text[128];
+        std::snprintf(
+            text, sizeof text,
+            "the service manager made it with mode %04o, and mode here is %04o: give its socket unit "
+            "SocketMode=%04o",
+            mode, options.mode, options.mode);
+        return text;
+    }
+    if (!options.user.empty() && about.st_uid != user) {
+        return "the service manager gave it to another user: give its socket unit SocketUser=" + options.user;
+    }
+    if (!options.group.empty() && about.st_gid != group) {
+        return "the service manager gave it to another group: give its socket unit SocketGroup=" +
+               options.group;
+    }
+    return {};
+}
+
 void make_folder(const std::string& path) {
     const std::size_t slash = path.rfind('/');
     if (slash != std::string::npos && slash > 0) {
@@ -90,6 +117,16 @@ Result<UnixListener> UnixListener::open(const Options& options) {
     const auto group = group_of(options.group);
     if (!group) {
         return refuse(group.error().what);
+    }
+    auto passed = options.passed.take(generic(*address));
+    if (!passed) {
+        return refuse(passed.error().what);
+    }
+    if (*passed) {
+        if (const std::string why = beyond(options, *user, *group); !why.empty()) {
+            return refuse(why);
+        }
+        return UnixListener(std::move(*passed), options.path); // without an inode: it is not ours to remove
     }
     make_folder(options.path);
     if (auto clear = clear_path(options.path, *address); !clear) {

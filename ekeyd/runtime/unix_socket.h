@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "ekeyd/runtime/handle.h"
+#include "ekeyd/runtime/passed_sockets.h"
 #include "protocol/result.h"
 
 namespace ekey {
@@ -17,12 +18,17 @@ class UnixListener {
         unsigned mode = 0600;    // permission bits of the socket
         std::string user, group; // names or numbers to give it to; empty: as the process has
         int backlog = 511;       // the kernel cuts it to net.core.somaxconn
+        PassedTo passed{};       // where to ask for the socket first
     };
 
     // Binds and listens, non-blocking and close-on-exec. A socket at the path on which nobody listens (left
     // by a process that was killed) is replaced; one on which somebody does, and a file that is no socket,
     // are left alone and refused. A missing last folder is made, mode 0755. Nobody can connect before owner
     // and mode are set. On an error nothing is left behind.
+    //
+    // A socket that was passed is used as it is, and its file stays when it is closed: it is the service
+    // manager's. So are its owner and mode; `mode` is then the most that the file may grant, and `user` and
+    // `group`, if named, must be its own. Otherwise it is refused: what the line keeps out stays out.
     static Result<UnixListener> open(const Options& options);
 
     // Closes, and removes the path when it still is this socket.

@@ -34,15 +34,24 @@ std::string vsock_reason(int error) {
     }
 }
 
-Result<std::vector<Fd>> listen_vsock(std::uint32_t cid, std::uint32_t port) {
+Result<std::vector<Fd>> listen_vsock(std::uint32_t cid, std::uint32_t port, const PassedTo& passed) {
     const auto refuse = [&](const std::string& why) {
         return fail("cannot listen on vsock:" + shown(cid, port) + ": " + why);
     };
     sockaddr_storage address;
     const socklen_t size = vsock_address(cid, port, address);
+    const auto* const generic = reinterpret_cast<const sockaddr*>(&address);
+    std::vector<Fd> sockets;
+    auto taken = passed.take(generic);
+    if (!taken) {
+        return refuse(taken.error().what);
+    }
+    if (*taken) {
+        sockets.push_back(std::move(*taken));
+        return sockets;
+    }
     Fd fd(::socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-        ::listen(fd.get(), SOMAXCONN) != 0) {
+    if (!fd || ::bind(fd.get(), generic, size) != 0 || ::listen(fd.get(), SOMAXCONN) != 0) {
         switch (errno) {
         case EADDRINUSE: return refuse("the port is in use by another program");
         case EACCES: return refuse("not permitted: a port below 1024 needs root or CAP_NET_BIND_SERVICE");
@@ -50,7 +59,6 @@ Result<std::vector<Fd>> listen_vsock(std::uint32_t cid, std::uint32_t port) {
         default: return refuse(vsock_reason(errno));
         }
     }
-    std::vector<Fd> sockets;
     sockets.push_back(std::move(fd));
     return sockets;
 }

@@ -133,15 +133,19 @@ def need(tool):
 # ---------------------------------------------------------------- programs
 
 class Program:
-    """A started program. Its standard output and error are kept as they come, and can be waited for."""
+    """A started program. Its standard output and error are kept as they come, and can be waited for. `descriptors` are
+    passed to it as a service manager does: pairs of a descriptor and its name."""
 
-    def __init__(self, name, arguments, env=None, stdin=subprocess.DEVNULL, folder=None, preexec=None):
+    def __init__(self, name, arguments, env=None, stdin=subprocess.DEVNULL, folder=None, preexec=None, descriptors=()):
         self.name = name
         self.arguments = [str(a) for a in arguments]
         self._output = bytearray()
         self._arrivals = []  # how much there was, and when
         self._changed = threading.Condition()
-        self._process = subprocess.Popen(self.arguments, stdin=stdin, stdout=subprocess.PIPE,
+        numbers = [fd for fd, _ in descriptors]
+        passing = [sys.executable, "-SE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "pass_descriptors.py"),
+                   ",".join(map(str, numbers)), ":".join(name for _, name in descriptors)] if numbers else []
+        self._process = subprocess.Popen(passing + self.arguments, stdin=stdin, stdout=subprocess.PIPE, pass_fds=numbers,
                                          stderr=subprocess.STDOUT, env=env, cwd=folder, preexec_fn=preexec)
         self._pump = threading.Thread(target=self._read, daemon=True)
         self._pump.start()
