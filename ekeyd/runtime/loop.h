@@ -68,8 +68,8 @@ class IoWatcher : public WatcherBase<ev_io> {
   public:
     static constexpr int readable = EV_READ;
     static constexpr int writable = EV_WRITE;
-    // The kernel watches no more descriptors for us (epoll_ctl(2): ENOSPC, ENOMEM), and the watcher has stopped.
-    // Comes with readable and writable; who watches again at once spins.
+    // The kernel watches no more descriptors for us (epoll_ctl(2): ENOSPC, ENOMEM), and the watcher has
+    // stopped. Comes with readable and writable; who watches again at once spins.
     static constexpr int unwatchable = EV_ERROR;
 
     using WatcherBase::WatcherBase;

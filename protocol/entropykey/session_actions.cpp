@@ -110,8 +110,8 @@ void Session::forget_keys() {
 
 void Session::send_nonce() {
     if (output_size_ != 0) {
-        // A device can end a session faster than its owner writes. What was to be said to it is overtaken; part
-        // of a command may be out already, and a reset ends that.
+        // A device can end a session faster than its owner writes. What was to be said to it is overtaken;
+        // part of a command may be out already, and a reset ends that.
         output_size_ = 0;
         send({&reset_command, 1});
         ++counters_.resets;

@@ -24,7 +24,8 @@ class Transport {
           reader_(longest + tag_size) {}
 
     // Writes one message of at most `longest` bytes with its length, plaintext.size() + overhead bytes, and
-    // returns that; 0 when the nonces are used up. `plaintext` may be in `out` already, from its third byte on.
+    // returns that; 0 when the nonces are used up. `plaintext` may be in `out` already, from its third byte
+    // on.
     std::size_t seal(ByteView plaintext, ByteSpan out);
 
     enum class Event : Byte { need_more, bytes, fault };

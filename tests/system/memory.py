@@ -88,13 +88,13 @@ def noise_is_locked(run):
 
 
 def dumps_core(run, arguments):
-    """Starts a program that may dump core as much as it likes, aborts it, and says whether it did."""
-    started = run.start(os.path.basename(str(arguments[0])), *arguments[1:], path=arguments[0], folder=run.folder,
-                        preexec=lambda: resource.setrlimit(resource.RLIMIT_CORE, (-1, -1)))
-    return started
+    """Starts a program that may dump core as much as it likes."""
+    return run.start(os.path.basename(str(arguments[0])), *arguments[1:], path=arguments[0], folder=run.folder,
+                     preexec=lambda: resource.setrlimit(resource.RLIMIT_CORE, (-1, -1)))
 
 
 def abort(started):
+    """Whether it dumped core."""
     started.signal(signal.SIGABRT)
     _, status = os.waitpid(started.pid, 0)
     started._process.returncode = -os.WTERMSIG(status)
@@ -111,7 +111,7 @@ def no_core(run):
     config = run.write("c.conf", f"control = unix:{run.path('c.sock')}\nlisten = unix:{run.path('e.sock')}\n"
                                  f"source = {key.source}\nkeyring = {key.keyring}\n")
     daemon = dumps_core(run, [program("ekeyd"), "--config", config, "--foreground"])
-    wait_until(lambda: os.path.exists(run.path("e.sock")), "the daemon's socket")
+    daemon.wait_output("ekeyd: ready")
     with Egd(f"unix:{run.path('e.sock')}") as client:
         client.read(8)
     check(not abort(daemon), "ekeyd dumped core")

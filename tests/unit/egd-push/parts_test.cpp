@@ -8,9 +8,9 @@
 #include <sys/un.h>
 
 #include "egd-push/mixture.h"
-#include "ekeyd/runtime/service_manager.h"
 #include "egd-push/wakeups.h"
 #include "ekeyd/runtime/handle.h"
+#include "ekeyd/runtime/service_manager.h"
 
 using namespace ekey;
 
