@@ -25,12 +25,13 @@ def replace(text, name, replaced):
 
 
 class Host:
-    def __init__(self, run, name):
+    def __init__(self, run, name, *options):
+        """`options`: of unshare, and the program that holds the namespaces."""
         if os.geteuid() != 0:
             raise Skip("needs root, to make network namespaces")
         self.run = run
         self.name = name
-        self._holder = run.start(f"host {name}", "--net", "sleep", "infinity", path=need("unshare"))
+        self._holder = run.start(f"host {name}", "--net", *(options or ("sleep", "infinity")), path=need("unshare"))
         own = os.readlink("/proc/self/ns/net")
         wait_until(lambda: os.readlink(self.namespace()) != own, f"the network of {name}")
         self.do("ip", "link", "set", "lo", "up")

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""The pages of contrib/doc, tried as they stand (see pages.py and machine.py): what a page tells to write is written, what it
+tells to type is typed. Guests' are in tests/qemu, first boots' in howto_first_boot.py."""
+import os
+import re
+import shutil
+
+from harness import check, check_contains, check_equal, main, peer, test, wait_until
+from machine import Machine, bridge, join, keygen
+from pages import Page
+
+ALICE = 12345
+KVM = 12346
+
+# Answers gpg-agent's questions with a passphrase; the protocol is libassuan's.
+PINENTRY = """#!/bin/sh
+echo OK
+while read -r word rest; do
+    case $word in GETPIN) echo D passphrase ;; esac
+    echo OK
+    case $word in BYE) exit ;; esac
+done
+"""
+
+
+def host(run, name="host"):
+    """The one with the dongle, and the configuration that is installed."""
+    machine = Machine(run, name)
+    machine.plug()
+    return machine
+
+
+def bytes_of(machine, kind):
+    return int(machine.counters(kind)["bytes"])
+
+
+def gnupg_home(machine, home, number):
+    """Lets gpg ask for a passphrase without a person, and not measure for seconds how fast this machine is."""
+    machine.write("/usr/local/bin/pinentry", PINENTRY, 0o755)
+    machine.write(f"{home}/.gnupg/gpg-agent.conf", "pinentry-program /usr/local/bin/pinentry\ns2k-count 65536\n")
+    for name in ("", "/gpg-agent.conf"):
+        os.chown(machine.path(f"{home}/.gnupg{name}"), number, number)
+    os.chmod(machine.path(f"{home}/.gnupg"), 0o700)
+
+
+KEY = r"(?m)^pub +ed25519[\s\S]*^uid +.*alice@example.org"
+
+
+@test("how to, GnuPG by way of the kernel: the page's sink has bytes, and gpg makes a key")
+def gnupg_kernel(run):
+    page = Page("gnupg").at("By way of the kernel")
+    machine = host(run)
+    gnupg_home(machine, "/root", 0)
+    machine.take(page.blocks[0])
+    try:
+        said = machine.sh(page.commands(), keys="y\n")
+    finally:
+        machine.sh("gpgconf --kill gpg-agent")
+    check_contains(said, r"(?m)^.*kernel.*bytes=", "ekeydctl show")
+    check_contains(said, KEY, "gpg")
+    wait_until(lambda: bytes_of(machine, "kernel") > 0, "bytes for the kernel")
+
+
+@test("how to, GnuPG by way of EGD: a user's gpg on Debian's libgcrypt built for EGD makes a key of ekeyd's bytes, and none without ekeyd")
+def gnupg_egd(run):
+    page = Page("gnupg").at("By way of EGD")
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "build-libgcrypt"), encoding="utf-8") as file:
+        option = re.search(r"configure (\S+)", page.text("sh", "build"))[1]
+        check(option in file.read(), f"the library of this test is built without {option}")
+    machine = host(run)
+    machine.user("alice", ALICE)
+    os.makedirs(machine.path("/usr/local/lib"))
+    shutil.copy(peer("libgcrypt/libgcrypt.so.20"), machine.path("/usr/local/lib"))
+    machine.take(page.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
+    machine.sh(page.commands())
+    gnupg_home(machine, "/home/alice", ALICE)
+    alice = machine.as_user(ALICE, "/home/alice")
+    listener = "unix:/home/alice/.gnupg/entropy"
+    try:
+        check_contains(machine.sh(page.text("sh", "as", "alice"), keys="y\n", **alice), KEY, "gpg")
+        # libgcrypt's pool takes 600 bytes before it gives any (POOLSIZE in random-csprng.c).
+        counters = machine.counters(listener)
+        check(int(counters["bytes"]) >= 600, f"gpg took {counters['bytes']} bytes")
+        check_equal(counters["errors"], "0", "errors")
+        machine.stop_service("ekeyd")
+        said = machine.sh("LD_LIBRARY_PATH=/usr/local/lib gpg --gen-random --armor 2 48", expect=2, **alice)
+        check(not re.search(r"(?m)^[A-Za-z0-9+/]{64}$", said), f"gpg without ekeyd gives {said}")
+    finally:
+        machine.sh("gpgconf --kill gpg-agent", **alice)
+
+
+@test("how to, a VPS: keys made at home, peers, scp, egd-push: what it pushes came sealed and is credited; a key that is not in the peers gets nothing")
+def vps(run):
+    at_home, in_vps = Page("vps").at("At home"), Page("vps").at("In the VPS")
+    home, far = host(run, "home"), Machine(run, "vps-1")
+    join(home, "198.51.100.1", far, "198.51.100.2")
+    far.name_address("home.example.org", "198.51.100.1")
+    # Between two machines of this test.
+    home.write("/usr/local/bin/scp", f'#!/bin/sh\nto=${{2#root@vps-1.example.net:}}\n[ "$to" != "$2" ] && cp "$1" "{far.folder}$to"\n', 0o755)
+    home_key, vps_key = keygen(home, at_home.commands(0))
+    home.take(at_home.block("text", "/etc/ekeyd/peers"), PUBLIC_KEY_OF_VPS_1=vps_key)
+    home.take(at_home.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
+    home.sh(at_home.commands(1))
+    check(not os.path.exists(home.path("/root/vps-1.key")), "the VPS's key is left at home")
+    far.take(in_vps.block("ini", "/etc/ekeyd/egd-push.conf"), PUBLIC_KEY_OF_HOME=home_key)
+    check_contains(far.sh(in_vps.commands()), r"pushed .*bits_credited=256", "the VPS's first push")
+    check_equal(home.counters("sealed:")["accepted"], "2", "links to the VPS")
+    # Another one's key.
+    home.write("/etc/ekeyd/peers", home_key + " another\n")
+    home.sh("systemctl reload ekeyd")
+    wait_until(lambda: home.counters("sealed:")["clients"] == "0", "the link is closed")
+    check_contains(far.sh("egd-push --config /etc/ekeyd/egd-push.conf --once --timeout 2", expect=1), "egd-push", "without a line in the peers")
+
+
+@test("how to, a relay: from home by the relay to the slice, all of it sealed; the slice's pushes are credited, and the relay has no other source")
+def relay(run):
+    page = Page("relay")
+    home, middle, far = host(run, "home"), Machine(run, "relay"), Machine(run, "slice")
+    join(home, "198.51.100.1", middle, "198.51.100.2")
+    join(middle, "203.0.113.1", far, "203.0.113.2")
+    middle.name_address("home.example.org", "198.51.100.1")
+    far.name_address("relay.example.org", "203.0.113.1")
+    keys = {f"PUBLIC_KEY_OF_{name}": keygen(machine, page.commands())[0]
+            for name, machine in (("HOME", home), ("RELAY", middle), ("SLICE_1", far))}
+    keys.update((name, keygen(home, f"ekeydctl keygen {name}")[0]) for name in ("PUBLIC_KEY_OF_SLICE_2", "PUBLIC_KEY_OF_SLICE_3"))
+    for machine, section in ((home, "At home"), (middle, "On the relay"), (far, "In the slice")):
+        for block in page.at(section).blocks:
+            if block.language != "sh":
+                machine.take(block, **{name: key for name, key in keys.items() if name in block.text})
+    restart = page.at("On the relay").commands()
+    home.sh(restart)
+    middle.sh(restart)
+    far.sh(page.at("In the slice").commands())
+    check_contains(far.sh("egd-push --config /etc/ekeyd/egd-push.conf --once -v"), r"pushed .*bits_credited=256", "a push in the slice")
+    check_contains(middle.sh("ekeydctl list"), r"1,YES,Running OK,sealed:home.example.org:8889", "the relay's source")
+    check(bytes_of(home, "sealed:") > 0, "home gave nothing to the relay")
+
+
+@test("how to, watching: every command of the page answers; the page and the metrics are served")
+def watching(run):
+    page = Page("watching")
+    machine = host(run)
+    machine.take(page.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
+    machine.sh("systemctl restart ekeyd")
+    wait_until(lambda: "Running OK" in machine.sh("ekeydctl list"), "the key runs")
+    said = machine.sh(page.at("See how it is").commands())
+    for pattern in (r"(?m)^NR,OK,Status,Path,SerialNo$", r"(?m)^EntropyRate=", r"(?m)^State=healthy"):
+        check_contains(said, pattern, "what the commands say")
+    for command in ("list", "stats 1", "health"):
+        check_contains(machine.sh(f"ekeydctl {command} --json"), r"^[\[{]", f"ekeydctl {command} --json")
+    page_says = page.at("A page, Prometheus and Grafana").commands()
+    wait_until(lambda: machine.sh("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8890/readyz") == "200", "ready")
+    check_contains(machine.sh(page_says), r"(?m)^ekeyd_\w+", "the metrics")
+    machine.sh(page.at("Raw noise, for assessment with other tools").commands().replace("1000000", "10000"))
+    check_equal(os.path.getsize(machine.path("/root/noise.bin")), 10000, "bytes captured")
+
+
+@test("how to, many clients: ekeyd takes the page's settings, and listens")
+def many_clients(run):
+    page = Page("many-clients")
+    machine = host(run)
+    bridge(machine, "192.168.122.1")
+    for section in ("Serve many, and stay master of it", "More bytes than the dongle has"):
+        machine.add("/etc/ekeyd/ekeyd.conf", page.at(section).text("ini"))
+    machine.sh("systemctl restart ekeyd")
+    for address in ("tcp:0.0.0.0:8888", "tcp:192.168.122.1:8889"):
+        check_equal(machine.counters(address)["clients"], "0", f"clients of {address}")
+
+
+@test("how to, upgrade: Debian's configuration of 1.1.5 and its keyring are converted as the page says, and the daemon runs with its sockets")
+def upgrade(run):
+    page = Page("upgrade")
+    machine = host(run)
+    shutil.copy(peer("etc/entropykey/ekeyd.conf"), machine.path("/etc/entropykey/ekeyd.conf"))
+    shutil.rmtree(machine.path("/etc/ekeyd"))
+    machine.sh(page.commands())
+    with open(machine.path("/etc/ekeyd/ekeyd.conf"), encoding="utf-8") as file:
+        converted = file.read()
+    check_contains(converted, r"(?m)^control = unix:/var/run/ekeyd.sock", "the control socket of 1.1.5")
+    check_contains(converted, r"(?m)^keyring = /etc/entropykey/keyring", "its keyring")
+    machine.sh(f"ekeydctl add {machine.dongle.path}")
+    wait_until(lambda: "Running OK" in machine.sh("ekeydctl list"), "the key runs, with the keyring as it was")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The pages of contrib/doc, and their blocks of commands and files, which tests run as they stand. contrib/HACKING.md tells how
+a block says what it is."""
+import os
+import re
+import textwrap
+
+from harness import check, check_equal, source_folder
+
+FOLDER = os.path.join(source_folder(), "contrib", "doc")
+FENCED = re.compile(r"(?ms)^( *)```(\S+)([^\n]*)\n(.*?)^\1```$|^#+ ([^\n]+)$")
+
+
+class Block:
+    """Between fences: its language, the words behind that, and its text."""
+
+    def __init__(self, section, language, words, text):
+        self.section = section
+        self.language = language
+        self.words = words
+        self.text = text
+
+
+class Page:
+    def __init__(self, name, blocks=None):
+        self.name = name
+        self.blocks = self._read() if blocks is None else blocks
+
+    def _read(self):
+        with open(os.path.join(FOLDER, self.name + ".md"), encoding="utf-8") as file:
+            text = file.read()
+        found, section = [], ""
+        for _, language, words, block, heading in FENCED.findall(text):
+            if heading:
+                section = heading
+            else:
+                found.append(Block(section, language, words.split(), textwrap.dedent(block)))
+        check_equal(2 * len(found), len(re.findall(r"(?m)^ *```", text)), f"fences in {self.name}.md")
+        check(found, f"{self.name}.md has no blocks")
+        return found
+
+    def at(self, section):
+        """The part of the page below a heading."""
+        blocks = [block for block in self.blocks if block.section == section]
+        check(blocks, f"{self.name}.md has nothing below '{section}'")
+        return Page(self.name, blocks)
+
+    def block(self, language, *words):
+        """The one block of this kind."""
+        found = [block for block in self.blocks if block.language == language and block.words == list(words)]
+        check_equal(len(found), 1, f"blocks ```{' '.join((language, *words))} in {self.name}.md")
+        return found[0]
+
+    def text(self, language, *words, **replaced):
+        """Its text, but for what is a test's own: paths, addresses, keys. A name that it does not hold is a mistake."""
+        return replace(self.block(language, *words).text, f"{self.name}.md", replaced)
+
+    def file(self, path, **replaced):
+        found = [block for block in self.blocks if block.words in ([path], ["add", path])]
+        check_equal(len(found), 1, f"blocks of {path} in {self.name}.md")
+        return replace(found[0].text, f"{self.name}.md", replaced)
+
+    def commands(self, number=0):
+        """The text of a block of commands that says nothing more of itself: the first, or another."""
+        found = [block for block in self.blocks if block.language == "sh" and not block.words]
+        check(len(found) > number, f"{self.name}.md has only {len(found)} blocks of commands there")
+        return found[number].text
+
+
+def pages():
+    return sorted(name[:-3] for name in os.listdir(FOLDER) if name.endswith(".md"))
+
+
+def replace(text, name, replaced):
+    for old, new in replaced.items():
+        check(old in text, f"{name} holds no {old}")
+        text = text.replace(old, new)
+    return text
