@@ -120,9 +120,9 @@ def shared_libraries(path):
 
 
 class Guest:
-    def __init__(self, run, modules=(), programs=(), files=None, qemu=(), memory=512, kernel_options=""):
+    def __init__(self, run, modules=(), programs=(), files=None, qemu=(), memory=512, kernel_options="", preexec=None):
         """`programs`: ours, by name, or others, by path. `modules`: names, parameters may follow: "dummy_hcd num=2". `files`: path in the
-        guest to bytes; those in /bin can be run. `qemu`: more arguments."""
+        guest to bytes; those in /bin can be run. `qemu`: more arguments. `preexec`: see harness.Program."""
         self._run = run
         self._mark = "@" + secrets.token_hex(8)
         self._modules = [m.split() for m in modules]
@@ -131,6 +131,7 @@ class Guest:
         self._qemu = [str(a) for a in qemu]
         self._memory = memory
         self._kernel_options = kernel_options
+        self._preexec = preexec
         self._began = None
         self.machine = None  # harness.Program
 
@@ -188,7 +189,7 @@ class Guest:
             "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", os.path.join(kernel_folder(), "vmlinux"), "-initrd", self._run.path("initramfs"),
             "-append", options, "-serial", f"file:{self._run.path('console')}", "-serial", "stdio",
-            *self._qemu, path=need("qemu-system-x86_64"))
+            *self._qemu, path=need("qemu-system-x86_64"), preexec=self._preexec)
 
     def _fail(self, why):
         try:

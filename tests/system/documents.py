@@ -53,5 +53,17 @@ def listed(run):
     check_equal(sorted(pages - named), [], "pages that README.md does not name")
 
 
+@test("documents: every page with commands or files is tried by a test")
+def tried(run):
+    tests = os.path.join(source_folder(), "tests")
+    used = set()
+    for folder in ("system", "qemu"):
+        for name in os.listdir(os.path.join(tests, folder)):
+            if name.endswith(".py"):
+                used |= set(re.findall(r'Page\("([\w-]+)"\)', text(os.path.join("tests", folder, name))))
+    pages = {name[:-3] for name in os.listdir(os.path.join(source_folder(), "contrib/doc")) if "```" in text("contrib/doc/" + name)}
+    check_equal(sorted(pages - used), [], "pages that no test tries")
+
+
 if __name__ == "__main__":
     main()

@@ -4,24 +4,9 @@ import ctypes
 import os
 import signal
 
-from harness import Skip, check, need, source_folder, wait_until
+from harness import Skip, need, wait_until
 
 CLONE_NEWNET = 0x40000000
-EXAMPLES = os.path.join(source_folder(), "contrib", "examples")
-
-
-def example(name, **replaced):
-    """A file of contrib/examples as it is, but for what is this test's own: paths, addresses, keys. Names in `replaced`
-    that the file does not hold are mistakes."""
-    with open(os.path.join(EXAMPLES, name), encoding="utf-8") as file:
-        return replace(file.read(), name, replaced)
-
-
-def replace(text, name, replaced):
-    for old, new in replaced.items():
-        check(old in text, f"{name} holds no {old}")
-        text = text.replace(old, new)
-    return text
 
 
 class Host:

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """The pages of contrib/doc, tried as they stand (see pages.py and machine.py): what a page tells to write is written, what it
-tells to type is typed. Guests' are in tests/qemu, first boots' in howto_first_boot.py."""
+tells to type is typed. Guests of QEMU
+are in tests/qemu/guest_howto.py, first boots in howto_first_boot.py, HAProxy in howto_haproxy.py."""
 import os
 import re
 import shutil
 
-from harness import check, check_contains, check_equal, main, peer, test, wait_until
-from machine import Machine, bridge, join, keygen
+from clients import Connection
+from harness import build_folder, check, check_contains, check_equal, main, need, peer, source_folder, test, wait_until
+from machine import UNITS, Machine, bridge, join, keygen
 from pages import Page
 
-ALICE = 12345
-KVM = 12346
+ALICE, POSTFIX, KVM = 12345, 12346, 12348
 
 # Answers gpg-agent's questions with a passphrase; the protocol is libassuan's.
 PINENTRY = """#!/bin/sh
@@ -89,6 +90,74 @@ def gnupg_egd(run):
         machine.sh("gpgconf --kill gpg-agent", **alice)
 
 
+MAIN_CF = """compatibility_level = 3.6
+queue_directory = /var/lib/postfix/queue
+data_directory = /var/lib/postfix/data
+daemon_directory = {programs}/sbin
+command_directory = {programs}/sbin
+shlib_directory = {programs}
+mail_owner = postfix
+setgid_group = postdrop
+inet_interfaces = loopback-only
+mynetworks_style = host
+myhostname = test.localhost
+import_environment = MAIL_CONFIG LD_LIBRARY_PATH
+maillog_file = /var/lib/postfix/log
+maillog_file_prefixes = /var/lib/postfix
+tls_random_reseed_period = 1s
+"""
+
+
+def postfix(machine):
+    """Postfix as Debian packages it, of whose services tlsmgr is enough, with the line of Debian's master.cf."""
+    machine.user("postfix", POSTFIX)
+    machine.group("postdrop", POSTFIX + 1)
+    for name in ("queue/private", "queue/public", "queue/pid", "data"):
+        os.makedirs(machine.path(f"/var/lib/postfix/{name}"))
+        os.chown(machine.path(f"/var/lib/postfix/{name}"), POSTFIX, POSTFIX)
+    programs = peer("usr/lib/postfix")
+    machine.write("/etc/postfix/main.cf", MAIN_CF.format(programs=programs), 0o644)
+    with open(peer("usr/share/postfix/master.cf.dist"), encoding="utf-8") as file:
+        line = re.search(r"(?m)^tlsmgr .*tlsmgr$", file.read())[0]
+    machine.write("/etc/postfix/master.cf", f"{line} -v\npostlog unix-dgram n - n - 1 postlogd\n", 0o644)
+    machine.env = {**machine.env, "LD_LIBRARY_PATH": programs, "MAIL_CONFIG": "/etc/postfix",
+                   "PATH": f"{machine.env['PATH']}:{peer('usr/sbin')}"}
+    machine.commands["postfix"] = [f"{programs}/sbin/master", "-c", "/etc/postfix", "-d"]
+
+
+def seed(machine):
+    """Asks tlsmgr for 32 bytes, as smtpd does before its first TLS session. Returns them in base64."""
+    socket = machine.path("/var/lib/postfix/queue/private/tlsmgr")
+    wait_until(lambda: os.path.exists(socket), "Postfix's master")
+    with Connection(f"unix:{socket}") as tlsmgr:
+        hello = b"protocol\0tlsmgr_protocol\0\0"
+        check_equal(tlsmgr.receive(len(hello)), hello, "tlsmgr's greeting")
+        tlsmgr.send(b"request\0seed\0size\x0032\0\0")
+        answer = tlsmgr.receive(len(b"status\0" b"0\0" b"seed\0" b"\0\0") + 44)
+    found = re.fullmatch(rb"status\x000\0seed\0([A-Za-z0-9+/]{43}=)\0\0", answer)
+    check(found, f"tlsmgr's answer: {answer}")
+    return found[1]
+
+
+@test("how to, Postfix: tlsmgr, set up as the page says, takes its 32 bytes from ekeyd, again on every reseed, on one connection that it keeps")
+def postfix_tlsmgr(run):
+    page = Page("postfix")
+    machine = host(run)
+    postfix(machine)
+    machine.take(page.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
+    machine.sh(page.commands())
+    listener = "unix:/run/ekeyd/postfix.sock"
+    check(seed(machine) != seed(machine), "two seeds are the same")
+    # 32 bytes (tls_random_bytes) at its start, and again after at most a second each.
+    wait_until(lambda: bytes_of(machine, listener) >= 4 * 32, "four times 32 bytes")
+    counters = machine.counters(listener)
+    check_equal((counters["clients"], counters["errors"]), ("1", "0"), "connections of tlsmgr, kept; errors")
+    with open(machine.path("/var/lib/postfix/log"), encoding="ascii") as file:
+        log = file.read()
+    check(log.count("tls_prng_egd_read: got 32 bytes from EGD server") >= 3, f"tlsmgr does not say so:\n{log}")
+    check(not re.search(r"warning|fatal|panic", log), f"Postfix complains:\n{log}")
+
+
 @test("how to, a VPS: keys made at home, peers, scp, egd-push: what it pushes came sealed and is credited; a key that is not in the peers gets nothing")
 def vps(run):
     at_home, in_vps = Page("vps").at("At home"), Page("vps").at("In the VPS")
@@ -134,6 +203,35 @@ def relay(run):
     check_contains(far.sh("egd-push --config /etc/ekeyd/egd-push.conf --once -v"), r"pushed .*bits_credited=256", "a push in the slice")
     check_contains(middle.sh("ekeydctl list"), r"1,YES,Running OK,sealed:home.example.org:8889", "the relay's source")
     check(bytes_of(home, "sealed:") > 0, "home gave nothing to the relay")
+
+
+@test("how to, a seed in the image: the page's command writes one that systemd may credit")
+def seed_in_image(run):
+    page = Page("qemu-libvirt")
+    machine = host(run)
+    machine.group("kvm", KVM)
+    machine.take(page.at("QEMU and libvirt guests").block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
+    machine.sh(page.at("QEMU and libvirt guests").commands())
+    os.makedirs(machine.path("/mnt/var/lib/systemd"))
+    machine.sh(page.at("A seed in the image").commands())
+    path = machine.path("/mnt/var/lib/systemd/random-seed")
+    check_equal(os.path.getsize(path), 64, "bytes of the seed")
+    check_equal(os.getxattr(path, "user.random-seed-creditable"), b"1", "the attribute that has systemd credit it")
+
+
+@test("how to, a key of your own: what the page's commands name is there, softkey makes the card, and systemd takes the unit")
+def own_key(run):
+    page = Page("own-key")
+    machine = Machine(run, "board")
+    build, card, unit = (page.commands(number) for number in range(3))
+    targets = run.run("ninja", "-C", build_folder(), "-t", "targets", "all", path=need("ninja"))
+    check_contains(targets, f"(?m)^{re.search(r'ninja -C build (.*)', build)[1]}:", "what ninja can make")
+    for name in re.findall(r"contrib/\S+", build + unit):
+        check(os.path.exists(os.path.join(source_folder(), name)), f"there is no {name}")
+    machine.sh(card)
+    check_contains(machine.sh("cat /etc/entropy-key/card"), r"(?m)^Serial \S{16}$", "the card")
+    machine.sh(f"cd {source_folder()}\n" + unit.replace("--now ", ""))
+    check(os.path.islink(machine.path(f"/{UNITS}/multi-user.target.wants/entropy-key-gadget.service")), "the unit is not enabled")
 
 
 @test("how to, watching: every command of the page answers; the page and the metrics are served")

@@ -17,7 +17,7 @@ from harness import DEADLINE, Failure, build_folder, check, check_equal, command
 from hosts import Host
 from pages import replace
 
-CLONE_NEWNS = 0x20000
+CLONE_NEWNS, CLONE_NEWUTS = 0x20000, 0x4000000
 OWN = ("etc", "run", "home", "root", "mnt", "var/lib", "usr/local")
 UNITS = "etc/systemd/system"
 PROGRAMS = ("ekeyd", "ekeydctl", "ekey-rekey", "egd-push", "softkey")
@@ -32,16 +32,14 @@ class Machine(Host):
             os.makedirs(self.path("/" + folder), 0o755)
         shutil.copytree("/etc", self.path("/etc"), symlinks=True)
         binds = "; ".join(f'mount --bind "{self.path("/" + folder)}" "/{folder}"' for folder in OWN)
-        super().__init__(run, name, "--mount", "--propagation", "private", "sh", "-c", f"{binds}; echo ready; exec sleep infinity")
+        super().__init__(run, name, "--uts", "--mount", "--propagation", "private", "sh", "-c", f"{binds}; echo ready; exec sleep infinity")
         self._holder.wait_output("^ready$")
         self.dongle = None
-        self.services = {}  # name: Program
+        self.services = {}
         self.commands = {}  # of units that are not ours: name to words
         self.env = {"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8"}
-        self.public = None
         self._install()
         self.name_address("localhost", "127.0.0.1")
-        run.ends_with(self)
 
     def _install(self):
         for name in PROGRAMS:
@@ -73,10 +71,11 @@ class Machine(Host):
         self.write(path, self._read(path) + text, 0o644)
 
     def enter(self):
-        with open(f"/proc/{self.pid()}/ns/mnt", "rb") as mounts:
-            super().enter()
-            if ctypes.CDLL(None, use_errno=True).setns(mounts.fileno(), CLONE_NEWNS) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
+        super().enter()
+        for name, kind in (("uts", CLONE_NEWUTS), ("mnt", CLONE_NEWNS)):
+            with open(f"/proc/{self.pid()}/ns/{name}", "rb") as file:
+                if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), kind) != 0:
+                    raise OSError(ctypes.get_errno(), "setns")
 
     def name_address(self, name, address):
         self.write("/etc/hosts", (self._read("/etc/hosts") if os.path.exists(self.path("/etc/hosts")) else "")
@@ -139,7 +138,7 @@ class Machine(Host):
         return {"preexec": drop, "env": {**self.env, "HOME": home}}
 
     def _systemctl(self, action, *words):
-        units = [word for word in words if not word.startswith("-")]
+        units = [word.removesuffix(".service") for word in words if not word.startswith("-")]
         if action == "enable":
             env = {**self.env, "SYSTEMD_OFFLINE": "1"}
             self.run.run("systemctl", "enable", *units, path=need("systemctl"), preexec=self.enter, env=env)
@@ -148,55 +147,36 @@ class Machine(Host):
                 self.stop_service(unit)
                 self._start(unit)
             elif action == "reload":
-                self.services[unit].signal(signal.SIGHUP)
+                self.services[unit].program.signal(signal.SIGHUP)
             elif action == "stop":
                 self.stop_service(unit)
             else:
                 check(action in ("enable", "daemon-reload"), f"this test knows no systemctl {action}")
 
     def _start(self, unit):
-        words, notifies = self.commands.get(unit), False
+        service = self.begin(unit)
+        wait_until(service.ready, f"{unit} is ready on {self.name}")
+
+    def begin(self, unit):
+        """Starts a service; returns it without waiting until it is ready."""
+        text, words = "", self.commands.get(unit)
         if not words:
             text = self._read(f"/{UNITS}/{unit}.service")
             words = shlex.split(re.search(r"(?m)^ExecStart=(.*)$", text)[1])
-            notifies = re.search(r"(?m)^Type=notify", text)
         # What the dongle is on USB for ekeyd here.
         if unit == "ekeyd" and self.dongle:
             config = self._read("/etc/ekeyd/ekeyd.conf")
-            self.write("/etc/ekeyd/ekeyd.conf", config.replace("entropykey:usb", self.dongle.source.replace(",", "\\,")), 0o644)
-        env, ready = dict(self.env), None
-        if notifies:
-            ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            env["NOTIFY_SOCKET"] = self.path("/run/notify." + unit)
-            if os.path.exists(env["NOTIFY_SOCKET"]):
-                os.unlink(env["NOTIFY_SOCKET"])
-            ready.bind(env["NOTIFY_SOCKET"])
-        for folder in re.findall(r"(?m)^RuntimeDirectory=(\S+)", text if notifies else ""):
+            self.write("/etc/ekeyd/ekeyd.conf", config.replace("entropykey:usb", self.dongle.source), 0o644)
+        for folder in re.findall(r"(?m)^RuntimeDirectory=(\S+)", text):
             os.makedirs(self.path("/run/" + folder), exist_ok=True)
-        started = self.run.start(f"{unit} on {self.name}", *words[1:], path=words[0], preexec=self.enter, env=env)
-        self.services[unit] = started
-        if notifies:
-            ready.setblocking(False)
-            wait_until(lambda: self._ready(ready, started), f"{unit} is ready on {self.name}")
-            ready.close()
-
-    @staticmethod
-    def _ready(ready, started):
-        if not started.running():
-            raise Failure(f"{started.name} ended with {started.wait()}")
-        try:
-            return b"READY=1" in ready.recv(4096)
-        except BlockingIOError:
-            return False
+        self.services[unit] = Service(self, unit, words, "Type=notify" in text)
+        return self.services[unit]
 
     def stop_service(self, unit):
-        started = self.services.pop(unit, None)
-        if started and started.running():
-            started.signal(signal.SIGTERM)
-            check_equal(started.wait(), 0, f"exit status of {started.name}")
-
-    def stop(self):
-        """For Run: programs end with it anyway."""
+        service = self.services.pop(unit, None)
+        if service and service.program.running():
+            service.program.signal(signal.SIGTERM)
+            check_equal(service.program.wait(), 0, f"exit status of {unit} on {self.name}")
 
     def counters(self, kind):
         """Of the listener or sink whose address begins so, from `ekeydctl show`."""
@@ -204,6 +184,27 @@ class Machine(Host):
             if kind in line:
                 return dict(re.findall(r"([\w-]+)=(\S+)", line))
         raise Failure(f"ekeydctl show has no {kind}")
+
+
+class Service:
+    """A started unit; `notifies`: it tells when it is ready."""
+
+    def __init__(self, machine, unit, words, notifies):
+        env, self._notices = dict(machine.env), None
+        if notifies:
+            self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._notices.setblocking(False)
+            env["NOTIFY_SOCKET"] = machine.path(f"/run/notify.{unit}.{len(machine.run.programs)}")
+            self._notices.bind(env["NOTIFY_SOCKET"])
+        self.program = machine.run.start(f"{unit} on {machine.name}", *words[1:], path=words[0], preexec=machine.enter, env=env)
+
+    def ready(self):
+        if not self.program.running():
+            raise Failure(f"{self.program.name} ended with {self.program.wait()}")
+        try:
+            return not self._notices or b"READY=1" in self._notices.recv(4096)
+        except BlockingIOError:
+            return False
 
 
 def bridge(machine, address):

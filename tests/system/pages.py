@@ -55,6 +55,7 @@ class Page:
         return replace(self.block(language, *words).text, f"{self.name}.md", replaced)
 
     def file(self, path, **replaced):
+        """The text of the block that is this file, or is to be added to it."""
         found = [block for block in self.blocks if block.words in ([path], ["add", path])]
         check_equal(len(found), 1, f"blocks of {path} in {self.name}.md")
         return replace(found[0].text, f"{self.name}.md", replaced)

@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""Hosts far from each other, over wires that delay and lose: the examples of contrib/examples/sealed."""
+"""Hosts far from each other, over wires that delay and lose: the files of contrib/doc/relay.md. howto.py tries its commands."""
 import os
 import time
 
 from daemons import Ekeyd, Softkey
 from harness import build_folder, check, check_equal, main, test, wait_until
-from hosts import Host, Wires, example
+from hosts import Host, Wires
 from noise_peer import identity_file, key_pair, public_text
+from pages import Page
 
 DELAY, LOSS = 0.05, 0.01  # seconds each way; of the frames
 LONG = 60  # seconds for what waits for others: reconnections have pauses, and a lost SYN costs a second
 PORT = 8889
+CONF, PEERS = "/etc/ekeyd/ekeyd.conf", "/etc/ekeyd/peers"
+HOME, RELAY, SLICE = (Page("relay").at(section) for section in ("At home", "On the relay", "In the slice"))
 
 
 class Node(Host):
@@ -29,8 +32,8 @@ class Slice(Node):
     """A rented machine. All that it gives to the kernel is noted, and given to it."""
 
     def push(self, server, address, *arguments):
-        config = self.file("egd-push.conf", example("sealed/slice.conf", **{
-            "PUBLIC_KEY_OF_HOME": server.public, "home.example.org": address, "/etc/ekeyd": self.folder,
+        config = self.file("egd-push.conf", SLICE.file("/etc/ekeyd/egd-push.conf", **{
+            "PUBLIC_KEY_OF_RELAY": server.public, "relay.example.org": address, "/etc/ekeyd": self.folder,
             "interval = 60": "interval = 1"}))
         self.log = os.path.join(self.folder, "credited")
         # A preload writes files, which the sandbox forbids.
@@ -57,7 +60,7 @@ class Slice(Node):
 
 
 def home_server(run, *clients):
-    """The home server, with a dongle; `clients` are Nodes by the example's names."""
+    """The home server, with a dongle; `clients` are Nodes by the page's names."""
     home = Node(run, "home")
     key = {"name": "dongle", "keyring": run.path("home/keyring")}
     long_term = ("--serial", "TW9uaXRvciBrZXkh", "--long-term-key", "A" * 43 + "=")
@@ -66,13 +69,13 @@ def home_server(run, *clients):
     names = {f"PUBLIC_KEY_OF_{n}": key_pair() for n in ("RELAY", "SLICE_1", "SLICE_2", "SLICE_3")}
     names = {placeholder: public_text(pair) for placeholder, pair in names.items()}
     names.update((f"PUBLIC_KEY_OF_{client.name.upper().replace('-', '_')}", client.public) for client in clients)
-    home.file("peers", example("sealed/home.peers", **names))
+    home.file("peers", HOME.file(PEERS, **names))
     return home
 
 
-def daemon(run, host, config, *settings, **replaced):
-    """ekeyd with the example's settings on a host."""
-    lines = example(config, **{"/etc/ekeyd": host.folder, **replaced}).splitlines()
+def daemon(run, host, page, *settings, **replaced):
+    """ekeyd with the page's settings on a host."""
+    lines = page.file(CONF, **{"/etc/ekeyd": host.folder, **replaced}).splitlines()
     own = ("control", "keyring")  # daemons.Ekeyd has its own
     lines = [line for line in lines if line.split(" ")[0] not in own]
     return Ekeyd(run, *lines, *settings, name=host.name, keyring=run.path("home/keyring"), preexec=host.enter)
@@ -95,10 +98,10 @@ def relay_chain(run):
     home_address, _ = wires.join(home, relay)
     relay_address, _ = wires.join(relay, slice_1)
     wires.start()
-    at_home = daemon(run, home, "sealed/home.conf", f"listen = tcp:{home_address}:8888",
+    at_home = daemon(run, home, HOME, f"listen = tcp:{home_address}:8888",
                      **{"entropykey:usb": home.dongle.source})
-    relay.file("peers", example("sealed/relay.peers", PUBLIC_KEY_OF_SLICE_1=slice_1.public))
-    at_relay = daemon(run, relay, "sealed/relay.conf", f"listen = tcp:{relay_address}:8888",
+    relay.file("peers", RELAY.file(PEERS, PUBLIC_KEY_OF_SLICE_1=slice_1.public))
+    at_relay = daemon(run, relay, RELAY, f"listen = tcp:{relay_address}:8888",
                       f"source = egd:tcp:{home_address}:8888",
                       **{"home.example.org": home_address, "PUBLIC_KEY_OF_HOME": home.public})
     # The same servers in clear, too: what comes that way is worth nothing.
@@ -144,7 +147,7 @@ def three_slices(run):
     wires = Wires(run, DELAY, LOSS)
     addresses = [wires.join(home, each)[0] for each in slices]
     wires.start()
-    at_home = daemon(run, home, "sealed/home.conf", **{"entropykey:usb": home.dongle.source})
+    at_home = daemon(run, home, HOME, **{"entropykey:usb": home.dongle.source})
     for each, address in zip(slices, addresses):
         each.push(home, address)
     for each in slices:

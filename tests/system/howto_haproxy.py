@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""The examples of contrib/examples that need nothing but this machine. Others: remote_hosts.py, own_key_example.py, tests/qemu."""
+"""Two hosts behind one address: HAProxy with the configuration of contrib/doc/many-clients.md."""
 from clients import Egd, free_port
 from daemons import Ekeyd, Softkey, answers
 from harness import Failure, check, check_equal, main, peer, test, wait_until
-from hosts import example
+from pages import Page
 
 LONG = 60
 
 
 class Balanced:
-    """Two ekeyds, each with a dongle and a small pool, behind HAProxy with the example's configuration."""
+    """Two ekeyds, each with a dongle and a small pool, behind HAProxy with the page's configuration."""
 
     def __init__(self, run):
         self.ports = [free_port() for _ in range(2)]
@@ -20,7 +20,7 @@ class Balanced:
             daemon.seeded()
         front = f"127.0.0.1:{free_port()}"
         self.address = f"tcp:{front}"
-        config = run.write("haproxy.cfg", example("haproxy.cfg", **{
+        config = run.write("haproxy.cfg", Page("many-clients").file("/etc/haproxy/haproxy.cfg", **{
             "192.168.122.1:8888": front, "192.0.2.1:8888": f"127.0.0.1:{self.ports[0]}",
             "192.0.2.2:8888": f"127.0.0.1:{self.ports[1]}"}))
         program = peer("usr/sbin/haproxy")
@@ -39,7 +39,7 @@ class Balanced:
         return [self.bytes(n) - before[n] if self.daemons[n].program.running() else 0 for n in range(2)]
 
 
-@test("HAProxy's example: clients are led to both ekeyds; when one ends, all to the other, and egd-push goes on; and back")
+@test("how to, HAProxy: clients are led to both ekeyds; when one ends, all to the other, and egd-push goes on; and back")
 def haproxy_ends(run):
     both = Balanced(run)
     taken = [both.take() for _ in range(4)]
@@ -57,7 +57,7 @@ def haproxy_ends(run):
     wait_until(lambda: both.take()[0] > 0, "clients are led to the first again", LONG)
 
 
-@test("HAProxy's example: an ekeyd that lost its dongle and has no more bytes gets no clients, and those that wait there are closed")
+@test("how to, HAProxy: an ekeyd that lost its dongle and has no more bytes gets no clients, and those that wait there are closed")
 def haproxy_empty(run):
     both = Balanced(run)
     clients = [Egd(both.address) for _ in range(6)]  # some are led to each
