@@ -121,14 +121,14 @@ void HttpListener::on_accepted(Fd socket, const IpAddress& from) {
 }
 
 Listener::Counters HttpListener::counters() const {
-    const Server::Counters& c = server_->counters();
+    const Server::Counters c = server_->counters();
     Counters out;
     out.accepted = accepted_;
     out.refused = refused_;
-    out.closed = c.closed;
+    out.closed = c.connections.closed;
     out.requests = c.requests;
     out.protocol_errors = c.errors;
-    out.clients = c.clients;
+    out.clients = c.connections.clients;
     return out;
 }
 

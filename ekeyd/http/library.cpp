@@ -24,6 +24,9 @@ bool find_all(void* library, Library& l) {
            find(library, "MHD_get_timeout", l.get_timeout) &&
            find(library, "MHD_add_connection", l.add_connection) &&
            find(library, "MHD_get_connection_info", l.get_connection_info) &&
+           find(library, "MHD_lookup_connection_value", l.lookup_connection_value) &&
+           find(library, "MHD_suspend_connection", l.suspend_connection) &&
+           find(library, "MHD_resume_connection", l.resume_connection) &&
            find(library, "MHD_create_response_from_buffer", l.create_response_from_buffer) &&
            find(library, "MHD_add_response_header", l.add_response_header) &&
            find(library, "MHD_queue_response", l.queue_response) &&
@@ -39,9 +42,9 @@ Result<const Library*> Library::load() {
         Library found{};
         if (library == nullptr || !find_all(library, found)) {
             const char* const why = dlerror();
-            return fail(
-                "listen = http: needs the library libmicrohttpd (in Debian: apt install libmicrohttpd12): " +
-                std::string(why != nullptr ? why : file));
+            return fail("listeners that speak HTTP need the library libmicrohttpd "
+                        "(in Debian: apt install libmicrohttpd12): " +
+                        std::string(why != nullptr ? why : file));
         }
         loaded = found;
     }

@@ -1,5 +1,5 @@
-// libmicrohttpd, loaded when the first HTTP listener is opened: with the TLS library that it brings it would
-// cost every daemon 3 MB, and most have no such listener.
+// libmicrohttpd, loaded when the first listener that speaks HTTP is opened: with the TLS library that it
+// brings it would cost every daemon 3 MB, and most have no such listener.
 #pragma once
 
 #include <microhttpd.h>
@@ -16,6 +16,9 @@ struct Library {
     decltype(&MHD_get_timeout) get_timeout;
     decltype(&MHD_add_connection) add_connection;
     decltype(&MHD_get_connection_info) get_connection_info;
+    decltype(&MHD_lookup_connection_value) lookup_connection_value;
+    decltype(&MHD_suspend_connection) suspend_connection;
+    decltype(&MHD_resume_connection) resume_connection;
     decltype(&MHD_create_response_from_buffer) create_response_from_buffer;
     decltype(&MHD_add_response_header) add_response_header;
     decltype(&MHD_queue_response) queue_response;

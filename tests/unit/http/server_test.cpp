@@ -114,10 +114,10 @@ TEST_CASE("promise 8: http server: no more clients than the limit, and places co
     CHECK_FALSE(bench.last_taken);
     CHECK(bench.read(three, "").empty());
     CHECK(bench.ended);
-    CHECK(bench.server->counters().clients == 2);
+    CHECK(bench.server->counters().connections.clients == 2);
     two.reset();
     CHECK(RunUntil::holds(
-        bench.loop, [&] { return bench.server->counters().clients == 1; }, 30s));
+        bench.loop, [&] { return bench.server->counters().connections.clients == 1; }, 30s));
     const Fd four = bench.client();
     CHECK(bench.last_taken);
     say(four, get);
@@ -147,7 +147,7 @@ TEST_CASE("promise 5: http server: who sends a request for ever is closed, and s
     CHECK(bench.read(silent, "").empty());
     CHECK(bench.ended);
     CHECK(RunUntil::holds(
-        bench.loop, [&] { return bench.server->counters().clients == 0; }, 30s));
+        bench.loop, [&] { return bench.server->counters().connections.clients == 0; }, 30s));
 }
 
 TEST_CASE("promise 5: http server: garbage, long headers and bodies end with their connection") {

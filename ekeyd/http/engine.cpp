@@ -1,0 +1,286 @@
+#include "ekeyd/http/engine.h"
+
+#include <exception>
+#include <new>
+
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace ekey::http {
+
+namespace {
+
+// Connections are looked at this often while there are any.
+constexpr Duration look_every = std::chrono::seconds(1);
+// The longest request line with its headers, twice what browsers send; and room for the answer's headers.
+constexpr std::size_t memory_a_connection = 8192;
+
+bool has_no_body(std::string_view method) {
+    return method == MHD_HTTP_METHOD_GET || method == MHD_HTTP_METHOD_HEAD;
+}
+
+} // namespace
+
+std::string_view Connection::header(const char* name) const {
+    const char* const value = engine.library_.lookup_connection_value(library_handle, MHD_HEADER_KIND, name);
+    return value != nullptr ? value : "";
+}
+
+bool Connection::gone() const {
+    pollfd about{socket, POLLRDHUP, 0};
+    return ::poll(&about, 1, 0) > 0;
+}
+
+Engine::Engine(const Library& library, Loop& loop, Handler& handler, Limits limits)
+    : library_(library), handler_(handler), limits_(limits), watcher_(loop), timer_(loop), look_(loop) {
+    watcher_.bind<&Engine::on_ready>(this);
+    timer_.bind<&Engine::on_timer>(this);
+    look_.bind<&Engine::on_look>(this);
+}
+
+Engine::~Engine() {
+    watcher_.stop();
+    if (daemon_ == nullptr) {
+        return;
+    }
+    for (Connection& connection : connections_) { // or the library aborts
+        if (connection.set_aside) {
+            library_.resume_connection(connection.library_handle);
+        }
+    }
+    library_.stop_daemon(daemon_); // closes all connections
+}
+
+Result<std::unique_ptr<Engine>> Engine::start(const Library& library, Loop& loop, Handler& handler,
+                                              Limits limits) {
+    std::unique_ptr<Engine> engine(new Engine(library, loop, handler, limits));
+    if (auto started = engine->start(); !started) {
+        return tl::unexpected(started.error());
+    }
+    return engine;
+}
+
+Result<void> Engine::start() {
+    // No thread of its own, and no socket of its own: only the loop calls it.
+    daemon_ = library_.start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0,
+                                    nullptr, nullptr, &Engine::on_access, this, MHD_OPTION_NOTIFY_COMPLETED,
+                                    &Engine::on_completed, this, MHD_OPTION_NOTIFY_CONNECTION,
+                                    &Engine::on_connection, this, MHD_OPTION_URI_LOG_CALLBACK,
+                                    &Engine::on_uri, this, MHD_OPTION_CONNECTION_LIMIT, limits_.max_clients,
+                                    MHD_OPTION_CONNECTION_TIMEOUT, limits_.silence,
+                                    MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory_a_connection, MHD_OPTION_END);
+    if (daemon_ == nullptr) {
+        return fail("libmicrohttpd does not start");
+    }
+    const auto* info = library_.get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD);
+    if (info == nullptr) {
+        return fail("this libmicrohttpd was built without epoll");
+    }
+    watcher_.watch(info->epoll_fd, IoWatcher::readable);
+    return {};
+}
+
+bool Engine::add(Fd socket) {
+    sockaddr_storage from{};
+    socklen_t size = sizeof from;
+    getpeername(socket.get(), reinterpret_cast<sockaddr*>(&from), &size);
+    const bool added = library_.add_connection(daemon_, socket.release(), reinterpret_cast<sockaddr*>(&from),
+                                               sizeof from) == MHD_YES; // or it has closed the socket
+    run();
+    return added;
+}
+
+void Engine::run() {
+    library_.run(daemon_);
+    MHD_UNSIGNED_LONG_LONG milliseconds = 0;
+    if (library_.get_timeout(daemon_, &milliseconds) == MHD_YES) {
+        timer_.start(std::chrono::milliseconds(milliseconds));
+    } else {
+        timer_.stop();
+    }
+}
+
+void Engine::on_look() {
+    const Time now = Loop::now();
+    for (Connection& connection : connections_) {
+        if (connection.deadline <= now) {
+            connection.deadline = Time::max();
+            ++counters_.timed_out;
+            shutdown(connection.socket, SHUT_RDWR); // the library finds it over, and closes it
+        }
+    }
+    run();
+}
+
+// ---- for the handler
+
+void Engine::respond(Connection& connection, unsigned status, MHD_Response* response) {
+    connection.result = library_.queue_response(connection.library_handle, status, response);
+}
+
+void Engine::set_aside(Connection& connection) {
+    connection.set_aside = true;
+    connection.deadline = Time::max();
+    connection.result = MHD_YES;
+    library_.suspend_connection(connection.library_handle);
+}
+
+void Engine::resume(Connection& connection) {
+    connection.set_aside = false;
+    connection.deadline = Loop::now() + std::chrono::seconds(limits_.request);
+    library_.resume_connection(connection.library_handle);
+    timer_.start(Duration::zero()); // not at once: this may be another one's turn
+}
+
+Response Engine::make_response(std::string_view body, const char* type, Body kind) const {
+    // The library only reads it, whatever its interface says.
+    Response made(library_.create_response_from_buffer(body.size(), const_cast<char*>(body.data()),
+                                                       kind == Body::copied ? MHD_RESPMEM_MUST_COPY
+                                                                            : MHD_RESPMEM_PERSISTENT),
+                  library_.destroy_response);
+    if (made == nullptr) {
+        throw std::bad_alloc();
+    }
+    add_header(made, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    add_header(made, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    add_header(made, "X-Content-Type-Options", "nosniff");
+    return made;
+}
+
+void Engine::add_header(Response& response, const char* name, const std::string& value) const {
+    if (library_.add_response_header(response.get(), name, value.c_str()) != MHD_YES) {
+        throw std::bad_alloc(); // ours are all well-formed
+    }
+}
+
+// ---- what the library calls
+
+Connection* Engine::find(MHD_Connection* handle) const {
+    const auto* info = library_.get_connection_info(handle, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != nullptr ? static_cast<Connection*>(info->socket_context) : nullptr;
+}
+
+MHD_Result Engine::handle(Connection& connection) {
+    connection.result = MHD_NO;
+    handler_.on_request(connection);
+    return connection.result;
+}
+
+// With the first line of a request, as it was sent.
+void* Engine::on_uri(void* self, const char* uri, MHD_Connection* handle) noexcept {
+    if (Connection* const connection = static_cast<Engine*>(self)->find(handle)) {
+        const std::string_view whole = uri;
+        try {
+            connection->query = whole.substr(std::min(whole.find('?'), whole.size() - 1) + 1);
+        } catch (const std::exception&) { // no memory: as if there were none
+            connection->query.clear();
+        }
+    }
+    return nullptr;
+}
+
+// Once with the headers, then with each part of a body, then at its end; and again when it was set aside.
+MHD_Result Engine::on_access(void* self, MHD_Connection* handle, const char* path, const char* method,
+                             const char*, const char* upload, std::size_t* upload_size,
+                             void** request) noexcept {
+    Engine& engine = *static_cast<Engine*>(self);
+    Connection* const found = engine.find(handle);
+    if (found == nullptr) {
+        return MHD_NO;
+    }
+    Connection& connection = *found;
+    connection.method = method;
+    connection.path = path;
+    try {
+        const bool first = *request == nullptr;
+        *request = found;
+        if (has_no_body(connection.method)) {
+            if (first || *upload_size != 0) { // an answer now would end the connection: the library thinks
+                *upload_size = 0;             // that a body is refused
+                return MHD_YES;
+            }
+            return engine.handle(connection);
+        }
+        const std::size_t longest = engine.handler_.longest_body(connection);
+        if (*upload_size != 0) {
+            connection.too_long = connection.too_long || *upload_size > longest - connection.body.size();
+            if (!connection.too_long) {
+                connection.body.append(upload, *upload_size);
+            }
+            *upload_size = 0;
+            return MHD_YES;
+        }
+        return first && longest > 0 ? MHD_YES : engine.handle(connection);
+    } catch (const std::exception&) { // no memory: this connection ends
+        return MHD_NO;
+    }
+}
+
+void Engine::on_completed(void* self, MHD_Connection* handle, void** request,
+                          MHD_RequestTerminationCode) noexcept {
+    Engine& engine = *static_cast<Engine*>(self);
+    Connection* const connection = engine.find(handle);
+    if (connection == nullptr) {
+        return;
+    }
+    if (*request != nullptr) {
+        engine.handler_.on_over(*connection);
+    }
+    *request = nullptr;
+    connection->query.clear();
+    connection->body.clear();
+    connection->too_long = false;
+    // The time for the next request begins.
+    connection->deadline = Loop::now() + std::chrono::seconds(engine.limits_.request);
+}
+
+void Engine::connected(MHD_Connection* handle, void** context) {
+    const auto* info = library_.get_connection_info(handle, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const auto* peer = library_.get_connection_info(handle, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    sockaddr_storage from{};
+    if (peer != nullptr && peer->client_addr != nullptr) { // as large as add() has said
+        std::memcpy(&from, peer->client_addr, sizeof from);
+    }
+    connections_.push_front(
+        Connection(*this, handle, info->connect_fd, Loop::now() + std::chrono::seconds(limits_.request)));
+    Connection& made = connections_.front();
+    *context = &made;
+    counters_.clients = connections_.size();
+    if (!look_.active()) {
+        look_.every(look_every);
+    }
+    if (!handler_.on_connected(made, IpAddress::of(from))) {
+        shutdown(made.socket, SHUT_RDWR);
+    }
+}
+
+void Engine::disconnected(void** context) {
+    auto* const ended = static_cast<Connection*>(*context);
+    *context = nullptr;
+    if (ended == nullptr) {
+        return;
+    }
+    handler_.on_disconnected(*ended);
+    connections_.remove_if([&](const Connection& one) { return &one == ended; });
+    ++counters_.closed;
+    counters_.clients = connections_.size();
+    if (connections_.empty()) {
+        look_.stop();
+    }
+}
+
+void Engine::on_connection(void* self, MHD_Connection* handle, void** context,
+                           MHD_ConnectionNotificationCode what) noexcept {
+    Engine& engine = *static_cast<Engine*>(self);
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        engine.disconnected(context);
+        return;
+    }
+    try {
+        engine.connected(handle, context);
+    } catch (const std::exception&) { // no memory: without a context no request of it is handled
+        *context = nullptr;
+    }
+}
+
+} // namespace ekey::http
