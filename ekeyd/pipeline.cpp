@@ -43,7 +43,7 @@ Result<void> Pipeline::check(const config::Settings& settings) {
     Result<void> checked = check_all(settings.source, check_source);
     if (checked) {
         checked = check_all(settings.listen, [](const config::Address& address) {
-            return address.kind == "http" ? http::check_listener(address) : check_listener(address);
+            return http::speaks(address) ? http::check_listener(address) : check_listener(address);
         });
     }
     return checked ? check_all(settings.sink, check_sink) : checked;

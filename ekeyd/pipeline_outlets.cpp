@@ -42,8 +42,8 @@ Result<void> add_part(std::vector<std::unique_ptr<Part>>& parts, std::string_vie
 
 Result<void> Pipeline::add_listener(std::string_view address) {
     auto added = add_part(listeners_, address, [this](const config::Address& a) {
-        if (a.kind == "http") {
-            return http::make_listener(loop_, *this, a, passed_);
+        if (http::speaks(a)) {
+            return http::make_listener(loop_, *this, pool_, a, this, passed_);
         }
         return make_listener(
             loop_, pool_, a, this, [this] { return node(); }, passed_);

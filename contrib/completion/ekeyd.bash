@@ -48,7 +48,7 @@ _ekeyd_ekeyd() {
     --user) _ekeyd_offer < <(compgen -u) ;;
     --group) _ekeyd_offer < <(compgen -g) ;;
     --source) _ekeyd_words entropykey:usb entropykey:/ onerng:usb truerng:usb chaoskey:usb tty:/ device:/ egd: sealed: havege: jitter: ;;
-    --listen) _ekeyd_words unix:/ tcp: sealed: http: ;;
+    --listen) _ekeyd_words unix:/ tcp: sealed: http: pollen: ;;
     --sink) _ekeyd_words kernel file:/ fifo:/ ;;
     --control) _ekeyd_words unix:/ tcp:127.0.0.1: ;;
     --pool-size | --reserve | --silence) ;;
@@ -114,7 +114,7 @@ _ekeyd_ctl() {
         stats:0 | health:0 | reset:0 | remove:0 | capture:0) _ekeyd_offer < <(_ekeyd_ids "${ask[@]}") ;;
         add:0 | keyring:0 | keygen:0 | pubkey:0) _ekeyd_files ;;
         addall:0) _ekeyd_files -d ;;
-        listen:0) _ekeyd_words unix:/ tcp: sealed: ;;
+        listen:0) _ekeyd_words unix:/ tcp: sealed: http: pollen: ;;
         sink:0) _ekeyd_words kernel file:/ fifo:/ ;;
         unlisten:0) _ekeyd_offer < <(_ekeyd_addresses Listeners "${ask[@]}") ;;
         unsink:0) _ekeyd_offer < <(_ekeyd_addresses Sinks "${ask[@]}") ;;

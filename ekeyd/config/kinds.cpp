@@ -18,7 +18,6 @@ enum class Rest {
     egd,                // unix: and a socket's path, or tcp: and HOST:PORT
     usb,                // "usb", or "usb:" and a serial number or a place
     usb_path,           // as usb, or an absolute path
-    missing,            // named in the documents, not in this build
 };
 
 struct Kind {
@@ -44,7 +43,7 @@ constexpr Kind kinds[] = {
     {Role::listen, "vsock", Rest::cid_port},
     {Role::listen, "sealed", Rest::host_port},
     {Role::listen, "http", Rest::optional_host_port},
-    {Role::listen, "pollen", Rest::missing},
+    {Role::listen, "pollen", Rest::host_port},
     {Role::sink, "kernel", Rest::none},
     {Role::sink, "file", Rest::path},
     {Role::sink, "fifo", Rest::path},
@@ -66,7 +65,7 @@ std::string_view name(Role role) {
 std::vector<std::string_view> kinds_of(Role role) {
     std::vector<std::string_view> names;
     for (const Kind& kind : kinds) {
-        if (kind.role == role && kind.rest != Rest::missing) {
+        if (kind.role == role) {
             names.push_back(kind.name);
         }
     }
@@ -84,10 +83,6 @@ std::string unknown_kind(Role role, const std::string& kind) {
         what += (i == 0 ? "" : ", ") + std::string(names[i]);
     }
     return what;
-}
-
-std::string not_built(Role role, const std::string& what) {
-    return std::string(name(role)) + " \"" + what + "\" is not in this build of ekeyd (see ekeyd.conf(5))";
 }
 
 Result<void> check_rest(const Kind& kind, const Address& address) {
@@ -135,7 +130,6 @@ Result<void> check_rest(const Kind& kind, const Address& address) {
         }
         return fail(address.kind + " is followed by usb, or by usb: and a serial number or a place" +
                     (kind.rest == Rest::usb_path ? ", or by an absolute path" : ""));
-    case Rest::missing: return fail(not_built(kind.role, address.kind + ":"));
     }
     return {};
 }

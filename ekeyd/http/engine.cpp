@@ -1,7 +1,8 @@
 #include "ekeyd/http/engine.h"
 
+#include <cstdio>
 #include <exception>
-#include <new>
+#include <vector>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -14,6 +15,9 @@ namespace {
 constexpr Duration look_every = std::chrono::seconds(1);
 // The longest request line with its headers, twice what browsers send; and room for the answer's headers.
 constexpr std::size_t memory_a_connection = 8192;
+
+// TLS 1.2 and 1.3, in the server's order.
+constexpr const char* tls_priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE";
 
 bool has_no_body(std::string_view method) {
     return method == MHD_HTTP_METHOD_GET || method == MHD_HTTP_METHOD_HEAD;
@@ -31,7 +35,7 @@ bool Connection::gone() const {
     return ::poll(&about, 1, 0) > 0;
 }
 
-Engine::Engine(const Library& library, Loop& loop, Handler& handler, Limits limits)
+Engine::Engine(const Library& library, Loop& loop, Handler& handler, ConnectionLimits limits)
     : library_(library), handler_(handler), limits_(limits), watcher_(loop), timer_(loop), look_(loop) {
     watcher_.bind<&Engine::on_ready>(this);
     timer_.bind<&Engine::on_timer>(this);
@@ -44,7 +48,7 @@ Engine::~Engine() {
         return;
     }
     for (Connection& connection : connections_) { // or the library aborts
-        if (connection.set_aside) {
+        if (std::exchange(connection.aside, false)) {
             library_.resume_connection(connection.library_handle);
         }
     }
@@ -52,32 +56,62 @@ Engine::~Engine() {
 }
 
 Result<std::unique_ptr<Engine>> Engine::start(const Library& library, Loop& loop, Handler& handler,
-                                              Limits limits) {
+                                              ConnectionLimits limits, const Certificate* tls) {
     std::unique_ptr<Engine> engine(new Engine(library, loop, handler, limits));
-    if (auto started = engine->start(); !started) {
+    if (auto started = engine->start(tls); !started) {
         return tl::unexpected(started.error());
     }
     return engine;
 }
 
-Result<void> Engine::start() {
+Result<void> Engine::start(const Certificate* tls) {
     // No thread of its own, and no socket of its own: only the loop calls it.
-    daemon_ = library_.start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0,
-                                    nullptr, nullptr, &Engine::on_access, this, MHD_OPTION_NOTIFY_COMPLETED,
-                                    &Engine::on_completed, this, MHD_OPTION_NOTIFY_CONNECTION,
-                                    &Engine::on_connection, this, MHD_OPTION_URI_LOG_CALLBACK,
-                                    &Engine::on_uri, this, MHD_OPTION_CONNECTION_LIMIT, limits_.max_clients,
-                                    MHD_OPTION_CONNECTION_TIMEOUT, limits_.silence,
-                                    MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory_a_connection, MHD_OPTION_END);
-    if (daemon_ == nullptr) {
-        return fail("libmicrohttpd does not start");
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    std::vector<MHD_OptionItem> options;
+    if (tls != nullptr) {
+        flags |= MHD_USE_TLS;
+        // It copies neither, and looks at them only now; what it makes of the key is in the TLS library's own
+        // memory, which is not locked.
+        const auto pem = [](const auto& text) {
+            return const_cast<void*>(static_cast<const void*>(text.data()));
+        };
+        options = {{MHD_OPTION_HTTPS_MEM_CERT, 0, pem(tls->chain)},
+                   {MHD_OPTION_HTTPS_MEM_KEY, 0, pem(tls->key)},
+                   {MHD_OPTION_HTTPS_PRIORITIES, 0, const_cast<char*>(tls_priorities)}};
     }
+    options.push_back({MHD_OPTION_END, 0, nullptr});
+    daemon_ = library_.start_daemon(
+        flags, 0, nullptr, nullptr, &Engine::on_access, this, MHD_OPTION_EXTERNAL_LOGGER, &Engine::on_message,
+        this, MHD_OPTION_NOTIFY_COMPLETED, &Engine::on_completed, this, MHD_OPTION_NOTIFY_CONNECTION,
+        &Engine::on_connection, this, MHD_OPTION_URI_LOG_CALLBACK, &Engine::on_uri, this,
+        MHD_OPTION_CONNECTION_LIMIT, limits_.max_clients, MHD_OPTION_CONNECTION_TIMEOUT, limits_.silence,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory_a_connection, MHD_OPTION_ARRAY, options.data(),
+        MHD_OPTION_END);
+    if (daemon_ == nullptr) {
+        return fail("libmicrohttpd does not start" + (message_.empty() ? "" : ": " + message_));
+    }
+    started_ = true;
     const auto* info = library_.get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD);
     if (info == nullptr) {
         return fail("this libmicrohttpd was built without epoll");
     }
     watcher_.watch(info->epoll_fd, IoWatcher::readable);
     return {};
+}
+
+// While it starts, it tells why it does not; later, of what clients do wrong.
+void Engine::on_message(void* self, const char* format, va_list arguments) noexcept {
+    Engine& engine = *static_cast<Engine*>(self);
+    char line[256];
+    if (engine.started_ || std::vsnprintf(line, sizeof line, format, arguments) <= 0) {
+        return;
+    }
+    try {
+        engine.message_ = line;
+        engine.message_.erase(engine.message_.find_last_not_of(" \n") + 1);
+    } catch (const std::exception&) { // no memory: then without
+        engine.message_.clear();
+    }
 }
 
 bool Engine::add(Fd socket) {
@@ -114,43 +148,24 @@ void Engine::on_look() {
 
 // ---- for the handler
 
-void Engine::respond(Connection& connection, unsigned status, MHD_Response* response) {
-    connection.result = library_.queue_response(connection.library_handle, status, response);
+void Connection::respond(unsigned status, const Response& response) {
+    result = engine.library_.queue_response(library_handle, status, response.get());
 }
 
-void Engine::set_aside(Connection& connection) {
-    connection.set_aside = true;
-    connection.deadline = Time::max();
-    connection.result = MHD_YES;
-    library_.suspend_connection(connection.library_handle);
+void Connection::set_aside() {
+    aside = true;
+    deadline = Time::max();
+    result = MHD_YES;
+    engine.library_.suspend_connection(library_handle);
 }
 
-void Engine::resume(Connection& connection) {
-    connection.set_aside = false;
-    connection.deadline = Loop::now() + std::chrono::seconds(limits_.request);
-    library_.resume_connection(connection.library_handle);
-    timer_.start(Duration::zero()); // not at once: this may be another one's turn
-}
-
-Response Engine::make_response(std::string_view body, const char* type, Body kind) const {
-    // The library only reads it, whatever its interface says.
-    Response made(library_.create_response_from_buffer(body.size(), const_cast<char*>(body.data()),
-                                                       kind == Body::copied ? MHD_RESPMEM_MUST_COPY
-                                                                            : MHD_RESPMEM_PERSISTENT),
-                  library_.destroy_response);
-    if (made == nullptr) {
-        throw std::bad_alloc();
+void Connection::resume() {
+    if (!std::exchange(aside, false)) {
+        return; // the engine ends
     }
-    add_header(made, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    add_header(made, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    add_header(made, "X-Content-Type-Options", "nosniff");
-    return made;
-}
-
-void Engine::add_header(Response& response, const char* name, const std::string& value) const {
-    if (library_.add_response_header(response.get(), name, value.c_str()) != MHD_YES) {
-        throw std::bad_alloc(); // ours are all well-formed
-    }
+    deadline = Loop::now() + std::chrono::seconds(engine.limits_.request);
+    engine.library_.resume_connection(library_handle);
+    engine.timer_.start(Duration::zero()); // not at once: this may be another one's turn
 }
 
 // ---- what the library calls

@@ -7,13 +7,15 @@
 // does not count: the handler bounds that.
 #pragma once
 
+#include <cstdarg>
 #include <cstdint>
 #include <list>
 #include <memory>
 #include <string>
 #include <string_view>
 
-#include "ekeyd/http/library.h"
+#include "ekeyd/http/certificate.h"
+#include "ekeyd/http/response.h"
 #include "ekeyd/listeners/network.h"
 #include "ekeyd/runtime/handle.h"
 #include "ekeyd/runtime/loop.h"
@@ -39,6 +41,13 @@ struct Connection {
     // It is reset, or its peer has closed its side: nobody waits for an answer any more.
     bool gone() const;
 
+    // For the handler, from on_request(). The response may be destroyed at once; a borrowed body lasts until
+    // on_over().
+    void respond(unsigned status, const Response& response);
+    void set_aside();
+    // From anywhere, when it is set aside: on_request() is called again, later, from the loop.
+    void resume();
+
   private:
     friend class Engine;
     Connection(Engine& by, MHD_Connection* handle, int its_socket, Time until)
@@ -48,7 +57,7 @@ struct Connection {
     MHD_Connection* library_handle;
     int socket; // the library's
     Time deadline;
-    bool set_aside = false;
+    bool aside = false;
     MHD_Result result = MHD_NO; // of the request that is handled
 };
 
@@ -67,7 +76,7 @@ class Handler {
         static_cast<void>(connection);
         return 0;
     }
-    // A whole request is there: respond() or set_aside(), or the connection ends. Called again after
+    // A whole request is there: respond() or set_aside() it, or the connection ends. Called again after
     // resume().
     virtual void on_request(Connection& connection) = 0;
     // The answer was sent, or cannot be. Not called for a request that the handler has not seen.
@@ -78,19 +87,18 @@ class Handler {
     ~Handler() = default;
 };
 
-struct Limits {
+struct ConnectionLimits {
     unsigned max_clients = 64;
     // Seconds without a byte, and for a whole request with its answer.
     unsigned silence = 10, request = 30;
 };
 
-using Response = std::unique_ptr<MHD_Response, decltype(&MHD_destroy_response)>;
-
 class Engine {
   public:
-    // Says why it cannot start. Library, loop and handler must outlive it.
+    // Says why it cannot start. Library, loop and handler must outlive it. With a certificate it speaks TLS;
+    // that is not needed any more when it has started.
     static Result<std::unique_ptr<Engine>> start(const Library& library, Loop& loop, Handler& handler,
-                                                 Limits limits);
+                                                 ConnectionLimits limits, const Certificate* tls = nullptr);
     ~Engine(); // closes all connections
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
@@ -98,28 +106,16 @@ class Engine {
     // Takes over a connected, non-blocking socket; false: there are too many already, and it is closed.
     bool add(Fd socket);
 
-    // For the handler, from on_request().
-    void respond(Connection& connection, unsigned status, MHD_Response* response);
-    void set_aside(Connection& connection);
-    // From anywhere, for a connection that is set aside: on_request() is called again, from the loop.
-    void resume(Connection& connection);
-
-    // Throws std::bad_alloc. The library copies `body`, or uses it as it is, until the response is destroyed
-    // and every connection has sent it.
-    enum class Body { copied, borrowed };
-    Response make_response(std::string_view body, const char* type, Body kind = Body::copied) const;
-    void add_header(Response& response, const char* name, const std::string& value) const;
-
     struct Counters {
-        std::uint64_t closed = 0, timed_out = 0; // timed_out: of those closed, by Limits::request
+        std::uint64_t closed = 0, timed_out = 0; // timed_out: of those closed, by ConnectionLimits::request
         std::uint64_t clients = 0;               // now
     };
     const Counters& counters() const { return counters_; }
 
   private:
     friend struct Connection;
-    Engine(const Library& library, Loop& loop, Handler& handler, Limits limits);
-    Result<void> start();
+    Engine(const Library& library, Loop& loop, Handler& handler, ConnectionLimits limits);
+    Result<void> start(const Certificate* tls);
     void on_ready(int) { run(); }
     void on_timer() { run(); }
     void on_look();
@@ -129,6 +125,7 @@ class Engine {
     void disconnected(void** context);
     Connection* find(MHD_Connection* handle) const;
 
+    static void on_message(void* self, const char* format, va_list arguments) noexcept;
     static void* on_uri(void* self, const char* uri, MHD_Connection* handle) noexcept;
     static MHD_Result on_access(void* self, MHD_Connection* handle, const char* path, const char* method,
                                 const char* version, const char* upload, std::size_t* upload_size,
@@ -140,12 +137,14 @@ class Engine {
 
     const Library& library_;
     Handler& handler_;
-    Limits limits_;
+    ConnectionLimits limits_;
     Counters counters_;
     std::list<Connection> connections_;
     IoWatcher watcher_;
     Timer timer_, look_;
     MHD_Daemon* daemon_ = nullptr;
+    bool started_ = false;
+    std::string message_; // of the library, until it has started
 };
 
 } // namespace ekey::http

@@ -1,6 +1,5 @@
 #include "ekeyd/http/http_listener.h"
 
-#include "ekeyd/http/make.h"
 #include "ekeyd/http/page.h"
 #include "ekeyd/metrics/exposition.h"
 #include "ekeyd/metrics/prometheus.h"
@@ -54,16 +53,6 @@ Result<Options> read_options(const config::Address& address) {
         options.limits.max_clients = static_cast<unsigned>(*number);
     }
     return options;
-}
-
-Result<void> check_listener(const config::Address& address) {
-    const auto options = read_options(address);
-    return options ? Result<void>() : tl::unexpected(options.error());
-}
-
-Result<std::unique_ptr<Listener>> make_listener(Loop& loop, const metrics::Provider& provider,
-                                                const config::Address& address, PassedSockets* passed) {
-    return HttpListener::open(loop, provider, address, passed);
 }
 
 HttpListener::HttpListener(Loop& loop, const metrics::Provider& provider, std::string address,

@@ -22,7 +22,7 @@ namespace ekey::http {
 struct Options {
     config::HostPort where{"127.0.0.1", 8890};
     NetworkAccess access;
-    Limits limits;
+    ConnectionLimits limits;
 };
 Result<Options> read_options(const config::Address& address);
 

@@ -1,4 +1,4 @@
-// What the pipeline needs of HTTP listeners, in a build with libmicrohttpd or without.
+// What the pipeline needs of listeners that speak HTTP, in a build with libmicrohttpd or without.
 #pragma once
 
 #include <memory>
@@ -8,18 +8,25 @@
 
 namespace ekey::http {
 
+// Whether the functions below are for addresses of this kind: http and pollen.
+bool speaks(const config::Address& address);
+
 // Says what is wrong with the text of an address, before anything is opened.
 Result<void> check_listener(const config::Address& address);
 
-// Binds and listens, or says why not. Loop and provider must outlive the listener. Sockets that were passed
-// are lent to the address's text.
+// Binds and listens, or says why not. All that is handed in must outlive the listener; `mixer` may be null.
+// Sockets that were passed are lent to the address's text.
 //
 //     http:[HOST:PORT][,allow=NETWORK][,deny=NETWORK][,max-clients=N]
 //
 // 127.0.0.1:8890 and 64 when nothing is said. An address that is not of this host alone is taken only with
-// allow=, because nobody is asked for a password.
-Result<std::unique_ptr<Listener>> make_listener(Loop& loop, const metrics::Provider& provider,
-                                                const config::Address& address,
+// allow=, because nobody is asked for a password. It serves figures, and no random bytes.
+//
+//     pollen:HOST:PORT[,cert=FILE,key=FILE][,wait=SECONDS]
+//
+// and what tcp: takes (make_listener() of listeners/), without idle and handshake.
+Result<std::unique_ptr<Listener>> make_listener(Loop& loop, const metrics::Provider& provider, Pool& pool,
+                                                const config::Address& address, Mixer* mixer = nullptr,
                                                 PassedSockets* passed = nullptr);
 
 } // namespace ekey::http

@@ -2,12 +2,17 @@
 
 namespace ekey::http {
 
-Result<void> check_listener(const config::Address&) {
-    return fail("listen \"http:\" is not in this build of ekeyd, which was made without libmicrohttpd");
+bool speaks(const config::Address& address) {
+    return address.kind == "http" || address.kind == "pollen";
 }
 
-Result<std::unique_ptr<Listener>> make_listener(Loop&, const metrics::Provider&,
-                                                const config::Address& address, PassedSockets*) {
+Result<void> check_listener(const config::Address& address) {
+    return fail("listen \"" + address.kind +
+                ":\" is not in this build of ekeyd, which was made without libmicrohttpd");
+}
+
+Result<std::unique_ptr<Listener>> make_listener(Loop&, const metrics::Provider&, Pool&,
+                                                const config::Address& address, Mixer*, PassedSockets*) {
     return tl::unexpected(check_listener(address).error());
 }
 

@@ -9,8 +9,9 @@ constexpr Duration fresh = std::chrono::milliseconds(100);
 
 } // namespace
 
-Result<std::unique_ptr<Server>> Server::start(const Library& library, Loop& loop, Site& site, Limits limits) {
-    std::unique_ptr<Server> server(new Server(site));
+Result<std::unique_ptr<Server>> Server::start(const Library& library, Loop& loop, Site& site,
+                                              ConnectionLimits limits) {
+    std::unique_ptr<Server> server(new Server(library, site));
     auto engine = Engine::start(library, loop, *server, limits);
     if (!engine) {
         return tl::unexpected(engine.error());
@@ -21,11 +22,10 @@ Result<std::unique_ptr<Server>> Server::start(const Library& library, Loop& loop
 
 Server::Kept Server::keep(const Document& document, Time now) const {
     // A copy: a document may be replaced while someone still reads the last one.
-    Response made = engine_->make_response(document.body, document.type.c_str());
-    engine_->add_header(made, "Referrer-Policy", "no-referrer");
-    engine_->add_header(made, "Content-Security-Policy",
-                        document.policy.empty() ? "default-src 'none'; frame-ancestors 'none'"
-                                                : document.policy);
+    Response made(library_, document.body, document.type.c_str());
+    made.header("Referrer-Policy", "no-referrer");
+    made.header("Content-Security-Policy",
+                document.policy.empty() ? "default-src 'none'; frame-ancestors 'none'" : document.policy);
     return {std::move(made), document.status, now};
 }
 
@@ -48,7 +48,7 @@ const Server::Kept& Server::not_allowed() {
     if (!not_allowed_) {
         Kept made = keep({MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", "Only GET and HEAD are answered.\n", {}},
                          Loop::now());
-        engine_->add_header(made.response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+        made.response.header(MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
         not_allowed_ = std::move(made);
     }
     return *not_allowed_;
@@ -60,7 +60,7 @@ void Server::on_request(Connection& connection) {
         connection.method == MHD_HTTP_METHOD_GET || connection.method == MHD_HTTP_METHOD_HEAD;
     const Kept& answer = allowed ? kept(connection.path) : not_allowed();
     errors_ += answer.status >= 400 && answer.status != MHD_HTTP_SERVICE_UNAVAILABLE;
-    engine_->respond(connection, answer.status, answer.response.get());
+    connection.respond(answer.status, answer.response);
 }
 
 } // namespace ekey::http

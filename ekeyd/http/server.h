@@ -32,7 +32,7 @@ class Server final : Handler {
   public:
     // Says why it cannot start. Library, loop and site must outlive it.
     static Result<std::unique_ptr<Server>> start(const Library& library, Loop& loop, Site& site,
-                                                 Limits limits);
+                                                 ConnectionLimits limits);
     ~Server() = default;
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
@@ -53,12 +53,13 @@ class Server final : Handler {
         unsigned status;
         Time made;
     };
-    explicit Server(Site& site) : site_(site) {}
+    Server(const Library& library, Site& site) : library_(library), site_(site) {}
     void on_request(Connection& connection) override;
     const Kept& kept(std::string_view path);
     const Kept& not_allowed();
     Kept keep(const Document& document, Time now) const;
 
+    const Library& library_;
     Site& site_;
     std::uint64_t requests_ = 0, errors_ = 0;
     std::unique_ptr<Engine> engine_;

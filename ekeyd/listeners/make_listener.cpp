@@ -1,5 +1,6 @@
 #include "ekeyd/config/kinds.h"
 #include "ekeyd/listeners/egd_listener.h"
+#include "ekeyd/listeners/output.h"
 #include "ekeyd/listeners/sealed_listener.h"
 #include "ekeyd/runtime/tcp_socket.h"
 #include "ekeyd/runtime/vsock_socket.h"
@@ -17,42 +18,9 @@ struct Options {
     std::string peers; // of a sealed listener
 };
 
-// A second is the shortest time between two reseeds; a day is longer than anyone should serve on an old seed.
-constexpr std::uint64_t shortest_max_age = 1, longest_max_age = 86400;
-
-Result<void> read_output(const config::Address& address, Options& options) {
-    const std::string* output = address.find("output");
-    if (output != nullptr && *output == "drbg") {
-        options.drbg.emplace();
-    } else if (output != nullptr && *output != "full-entropy") {
-        return fail("output is \"" + *output + "\": it takes full-entropy and drbg");
-    }
-    const std::string* max_age = address.find("max-age");
-    const std::string* resistance = address.find("prediction-resistance");
-    if (!options.drbg && (max_age != nullptr || resistance != nullptr)) {
-        return fail(std::string(max_age != nullptr ? "max-age" : "prediction-resistance") +
-                    " belongs to output=drbg: full-entropy has no generator that could be too old");
-    }
-    if (max_age != nullptr) {
-        const auto seconds = config::parse_number("max-age", *max_age, shortest_max_age, longest_max_age);
-        if (!seconds) {
-            return tl::unexpected(seconds.error());
-        }
-        options.drbg->max_age = std::chrono::seconds(*seconds);
-    }
-    if (resistance != nullptr) {
-        const auto wanted = config::parse_yes_no("prediction-resistance", *resistance);
-        if (!wanted) {
-            return tl::unexpected(wanted.error());
-        }
-        options.drbg->prediction_resistance = *wanted;
-    }
-    return {};
-}
-
 Result<void> read_common(const config::Address& address, Options& options) {
     std::vector<std::string_view> known = Limits::parameters(address.kind);
-    known.insert(known.end(), {"output", "max-age", "prediction-resistance"});
+    known.insert(known.end(), output_parameters.begin(), output_parameters.end());
     if (address.kind == "unix") {
         known.insert(known.end(), {"mode", "user", "group"});
     } else if (address.kind == "sealed") {
@@ -67,7 +35,12 @@ Result<void> read_common(const config::Address& address, Options& options) {
         return tl::unexpected(limits.error());
     }
     options.limits = std::move(*limits);
-    return read_output(address, options);
+    auto output = read_output(address);
+    if (!output) {
+        return tl::unexpected(output.error());
+    }
+    options.drbg = *output;
+    return {};
 }
 
 Result<void> read_unix(const config::Address& address, Options& options) {
@@ -182,8 +155,7 @@ Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const co
     if (auto found = options->limits.peers.look_up(); !found) {
         return tl::unexpected(found.error());
     }
-    auto supply = options->drbg ? drbg_supply(pool, *options->drbg, options->limits.local)
-                                : full_entropy_supply(pool, options->limits.local);
+    auto supply = make_supply(pool, options->drbg, options->limits.local);
     const PassedTo passed_to{passed, address.text};
     if (options->unix_socket) {
         options->unix_socket->passed = passed_to;

@@ -47,7 +47,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         const auto byte = static_cast<unsigned char>(c);
         again += {'%', digits[byte >> 4], digits[byte & 15]};
     }
-    must(pollen::find_challenge(again) == challenge, "a challenge is the same when it is put into a form again");
+    must(pollen::find_challenge(again) == challenge,
+         "a challenge is the same when it is put into a form again");
     must(pollen::find_challenge(again + '&' + std::string(form)) == challenge, "the first one counts");
     check_answer(*challenge);
     return 0;

@@ -7,13 +7,12 @@ the tool has done its part. All times are the guest kernel's own, of its log, in
 unless the tool itself does or `waiter` is given, because a wait there makes the kernel gather jitter of its own.
 """
 import re
-import socket
-import threading
 
 from clients import free_port
-from daemons import Ekeyd, Softkey, answers
+from daemons import Ekeyd, Softkey
+from debians_pollen import debians_pollen
 from guest import PROGRAMS, Guest
-from harness import need, peer, wait_until
+from harness import need, peer
 
 HOST = "10.0.2.2"  # the host's loopback address, as QEMU's user network shows it
 NETWORK = ["-nic", "user,model=virtio-net-pci"]
@@ -59,36 +58,6 @@ class Host:
             return {"/etc/identity.key": file.read()}
 
 
-class SystemLog:
-    """What pollen does not start without. It is in a file system that only pollen sees, and forgets what it is told."""
-
-    WITHIN = 'mount -t tmpfs none /run && ln -s "$1" /run/log && shift && exec "$@"'
-
-    def __init__(self, run):
-        self.path = run.path("system-log")
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self.path)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        while True:
-            self._socket.recv(65536)
-
-    def start(self, run, program, *arguments):
-        return run.start("unshare", "--mount", "sh", "-c", self.WITHIN, "sh", self.path, program, *arguments, path=need("unshare"))
-
-
-def pollen(run):
-    """Debian's server for pollinate; returns its address."""
-    http, https = free_port(), free_port()
-    run.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1",
-            "-keyout", run.path("tls.key"), "-out", run.path("tls.pem"), path=need("openssl"))
-    SystemLog(run).start(run, peer("usr/bin/pollen"), "-http-port", http, "-https-port", https, "-cert", run.path("tls.pem"),
-                         "-key", run.path("tls.key"), "-device", "/dev/urandom")
-    wait_until(lambda: answers(f"tcp:127.0.0.1:{http}"), "pollen answers")
-    return f"http://{HOST}:{http}/"
-
-
 def guest_of(run, method, host):
     """The machine for a method, the script before the tool is started, and that of the tool."""
     modules, programs, files, qemu = ["virtio_pci", "virtio_net"], ["egd-push"], {}, list(NETWORK)
@@ -101,7 +70,7 @@ def guest_of(run, method, host):
                      "/etc/default/pollinate": b"DEVICE=/dev/urandom\nBINARY=1\nWAIT=60\n"}
         programs = [need("curl")]
         before = "mkdir -p /var/cache/pollinate /var/lib/dpkg\n: >/var/lib/dpkg/status"
-        tool = f"""pollinate --insecure --server {pollen(run)} >/tmp/pollinate.log 2>&1 || failed 'pollinate'
+        tool = f"""pollinate --insecure --server {debians_pollen(run)[0].replace('127.0.0.1', HOST)} >/tmp/pollinate.log 2>&1 || failed 'pollinate'
 [ -e /var/cache/pollinate/seeded ] || failed 'pollinate has not seeded'
 told done
 sleep {IN_VAIN // 2}"""

@@ -119,7 +119,7 @@ TEST_CASE("control: commands that change something") {
     CHECK(talk.say("Keyring(\"/etc/entropykey/keyring\")\n") == "OK 2\n");
     CHECK(talk.say("AddListener(\"tcp:127.0.0.1:8888\")\n") == "OK\n");
     CHECK(talk.say("AddListener(\"udp:127.0.0.1:8888\")\n") ==
-          "ERROR listen has no kind \"udp\": it takes unix, tcp, vsock, sealed, http\n");
+          "ERROR listen has no kind \"udp\": it takes unix, tcp, vsock, sealed, http, pollen\n");
     CHECK(talk.say("RemoveListener(\"tcp:127.0.0.1:8888\")\n") == "OK\n");
     CHECK(talk.say("AddSink(\"file:/x\")\n") == "OK\n");
     CHECK(talk.say("RemoveSink(\"file:/x\")\n") == "OK\n");

@@ -28,7 +28,7 @@ struct Pages final : Site {
 
 class Bench {
   public:
-    explicit Bench(Limits limits) {
+    explicit Bench(ConnectionLimits limits) {
         const auto library = Library::load();
         REQUIRE_MESSAGE(library, (library ? "" : library.error().what));
         auto started = Server::start(**library, loop, pages, limits);
@@ -104,7 +104,7 @@ TEST_CASE("http server: however many ask, a document is made a few times a secon
 }
 
 TEST_CASE("promise 8: http server: no more clients than the limit, and places come back") {
-    Limits limits;
+    ConnectionLimits limits;
     limits.max_clients = 2;
     Bench bench(limits);
     const Fd one = bench.client();
@@ -125,7 +125,7 @@ TEST_CASE("promise 8: http server: no more clients than the limit, and places co
 }
 
 TEST_CASE("promise 5: http server: who sends a request for ever is closed, and so is who says nothing") {
-    Limits limits;
+    ConnectionLimits limits;
     limits.silence = limits.request = 1;
     Bench bench(limits);
     const Fd silent = bench.client(), slow = bench.client();
@@ -151,7 +151,7 @@ TEST_CASE("promise 5: http server: who sends a request for ever is closed, and s
 }
 
 TEST_CASE("promise 5: http server: garbage, long headers and bodies end with their connection") {
-    Limits limits;
+    ConnectionLimits limits;
     limits.silence = 1; // for what the library goes on to wait for
     Bench bench(limits);
     for (const std::string& request :

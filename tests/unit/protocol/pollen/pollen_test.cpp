@@ -34,9 +34,9 @@ TEST_CASE("pollen: a form is told by its Content-Type") {
                              "application/x-www-form-urlencoded ; charset=utf-8"}) {
         CHECK_MESSAGE(pollen::is_form(type), type);
     }
-    for (const char* type :
-         {"", ";", "application/json", "application/x-www-form-urlencoded2", "application/x-www-form-urlencode",
-          "multipart/form-data; boundary=B", "x;application/x-www-form-urlencoded"}) {
+    for (const char* type : {"", ";", "application/json", "application/x-www-form-urlencoded2",
+                             "application/x-www-form-urlencode", "multipart/form-data; boundary=B",
+                             "x;application/x-www-form-urlencoded"}) {
         CHECK_MESSAGE(!pollen::is_form(type), type);
     }
 }

@@ -1,0 +1,260 @@
+#include "ekeyd/http/pollen_listener.h"
+
+#include "ekeyd/config/kinds.h"
+#include "ekeyd/runtime/log.h"
+#include "ekeyd/runtime/tcp_socket.h"
+
+namespace ekey::http {
+
+namespace {
+
+// What tcp listeners have, and these have not: their connections are short whatever clients do.
+constexpr std::array<std::string_view, 2> not_ours{"idle", "handshake"};
+
+struct Default {
+    const char *name, *value;
+};
+// A connection costs 10 kB, and 50 kB over TLS. Half of the places are for others than one site's machines.
+// An Entropy Key feeds some 25 answers a second; one site has 16 of them, after a rollout of 256 machines at
+// once.
+constexpr Default defaults[] = {
+    {"max-clients", "512"},
+    {"max-clients-network", "256"},
+    {"rate-network", "1024"},
+    {"burst-network", "16384"},
+};
+constexpr std::uint64_t highest_max_clients = 10000;
+constexpr std::uint64_t longest_wait = 60;
+
+// A whole request, with the handshake before it and the answer after it, is a few hundred bytes each way.
+constexpr unsigned longest_silence = 5, longest_request = 10;
+
+Result<void> read_certificate(const config::Address& address, PollenOptions& options) {
+    const std::string *certificate = address.find("cert"), *key = address.find("key");
+    if ((certificate == nullptr) != (key == nullptr)) {
+        return fail(std::string(certificate == nullptr ? "key" : "cert") + " stands alone: TLS needs " +
+                    (certificate == nullptr ? "cert" : "key") + "=FILE, too");
+    }
+    if (certificate == nullptr) {
+        return {};
+    }
+    options.certificate = *certificate;
+    options.key = *key;
+    if (auto good = config::check_path(options.certificate, false); !good) {
+        return fail("cert: " + good.error().what);
+    }
+    if (auto good = config::check_path(options.key, false); !good) {
+        return fail("key: " + good.error().what);
+    }
+    return {};
+}
+
+} // namespace
+
+Result<PollenOptions> read_pollen_options(const config::Address& given) {
+    config::Address address = given;
+    std::vector<std::string_view> known = ekey::Limits::parameters("tcp");
+    std::erase_if(known, [](std::string_view name) {
+        return std::find(not_ours.begin(), not_ours.end(), name) != not_ours.end();
+    });
+    known.insert(known.end(), output_parameters.begin(), output_parameters.end());
+    known.insert(known.end(), {"cert", "key", "wait"});
+    if (auto checked = config::check_parameters(address, known); !checked) {
+        return tl::unexpected(checked.error());
+    }
+    const bool own_rate = address.find("rate-network") != nullptr;
+    for (const auto& [name, value] : defaults) {
+        if (!own_rate || std::string_view(name) != "burst-network") { // or it is a second's worth
+            address.parameters.try_emplace(name, value);
+        }
+    }
+    auto where = config::parse_host_port(address.rest);
+    if (!where) {
+        return tl::unexpected(where.error());
+    }
+    auto limits = ekey::Limits::read(address);
+    if (!limits) {
+        return tl::unexpected(limits.error());
+    }
+    if (auto number =
+            config::parse_number("max-clients", *address.find("max-clients"), 1, highest_max_clients);
+        !number) {
+        return tl::unexpected(number.error());
+    }
+    const auto drbg = read_output(address);
+    if (!drbg) {
+        return tl::unexpected(drbg.error());
+    }
+    PollenOptions options{std::move(*where), {std::move(*limits), *drbg}, {}, {}};
+    if (const std::string* text = address.find("wait")) {
+        const auto seconds = config::parse_number("wait", *text, 1, longest_wait);
+        if (!seconds) {
+            return tl::unexpected(seconds.error());
+        }
+        options.service.wait = std::chrono::seconds(*seconds);
+    }
+    if (auto read = read_certificate(address, options); !read) {
+        return tl::unexpected(read.error());
+    }
+    return options;
+}
+
+PollenListener::PollenListener(const Library& library, Loop& loop, Pool& pool, std::string address,
+                               PollenOptions options, Mixer* mixer, std::vector<Fd> sockets)
+    : library_(library), loop_(loop), address_(std::move(address)), options_(std::move(options)),
+      sockets_(std::move(sockets)), service_(library, loop, pool, address_, options_.service, mixer) {}
+
+PollenListener::~PollenListener() {
+    service_.close();
+}
+
+Result<std::unique_ptr<Listener>> PollenListener::open(Loop& loop, Pool& pool, const config::Address& address,
+                                                       Mixer* mixer, PassedSockets* passed) {
+    auto options = read_pollen_options(address);
+    if (!options) {
+        return tl::unexpected(options.error());
+    }
+    const auto library = Library::load();
+    if (!library) {
+        return tl::unexpected(library.error());
+    }
+    auto sockets =
+        listen_tcp(options->where.host, options->where.port,
+                   loop.running() ? HostNames::refuse : HostNames::look_up, {passed, address.text});
+    if (!sockets) {
+        return tl::unexpected(sockets.error());
+    }
+    std::unique_ptr<PollenListener> made(new PollenListener(**library, loop, pool, address.text,
+                                                            std::move(*options), mixer, std::move(*sockets)));
+    auto certificate = made->read();
+    if (!certificate) {
+        return tl::unexpected(certificate.error());
+    }
+    auto engine = made->start(*certificate);
+    if (!engine) {
+        return tl::unexpected(engine.error());
+    }
+    if (*certificate) {
+        made->certificate_ = (*certificate)->fingerprint();
+    }
+    made->engine_ = std::move(*engine);
+    std::vector<int> borrowed;
+    for (const Fd& socket : made->sockets_) {
+        borrowed.push_back(socket.get());
+    }
+    AcceptOwner& owner = *made;
+    made->acceptor_.emplace(loop, owner, borrowed, made->address_);
+    return made;
+}
+
+std::string PollenListener::bound_address() const {
+    return "pollen:" + bound_host_port(sockets_.front().get());
+}
+
+// ---- connections
+
+void PollenListener::refuse(const char* why, const IpAddress& from, Throttle& said) {
+    ++refused_;
+    if (const auto times = said.count(Loop::now())) {
+        log::notice("clients refused",
+                    {{"listener", address_}, {"reason", why}, {"address", from.text()}, {"times", times}});
+    }
+}
+
+void PollenListener::on_accepted(Fd socket, const IpAddress& from) {
+    const ekey::Limits& limits = options_.service.limits;
+    forget_empty();
+    if (!limits.access.admits(from)) {
+        ++denied_;
+        refuse("the listener's rules do not admit them", from, said_denied_);
+    } else if (service_.counters().clients >= limits.max_clients || !engine_->add(std::move(socket))) {
+        refuse("as many as max-clients are connected", from, said_full_);
+    }
+}
+
+Listener::Counters PollenListener::counters() const {
+    Counters all = service_.counters();
+    all.refused += refused_;
+    all.denied += denied_;
+    all.timed_out += timed_out_ + engine_->counters().timed_out;
+    for (const auto& engine : before_) {
+        all.timed_out += engine->counters().timed_out;
+    }
+    return all;
+}
+
+// ---- the certificate
+
+Result<std::optional<Certificate>> PollenListener::read() const {
+    if (options_.certificate.empty()) {
+        return std::nullopt;
+    }
+    auto read = Certificate::read(options_.certificate, options_.key);
+    if (!read) {
+        return tl::unexpected(read.error());
+    }
+    return std::optional(std::move(*read));
+}
+
+Result<std::unique_ptr<Engine>> PollenListener::start(const std::optional<Certificate>& certificate) const {
+    auto engine = Engine::start(
+        library_, loop_, service_,
+        {static_cast<unsigned>(options_.service.limits.max_clients), longest_silence, longest_request},
+        certificate ? &*certificate : nullptr);
+    if (!engine && certificate) {
+        return fail("cert " + options_.certificate + " with key " + options_.key + ": " +
+                    engine.error().what);
+    }
+    return engine;
+}
+
+// Nothing, when there is no other certificate now.
+Result<std::optional<Certificate>> PollenListener::read_again() const {
+    auto certificate = read();
+    if (!certificate || !*certificate || (*certificate)->fingerprint() == *certificate_) {
+        return certificate ? std::optional<Certificate>() : std::move(certificate);
+    }
+    return certificate;
+}
+
+Result<void> PollenListener::check_files() const {
+    const auto certificate = read_again();
+    if (!certificate) {
+        return tl::unexpected(certificate.error());
+    }
+    if (*certificate) {
+        if (const auto engine = start(*certificate); !engine) {
+            return tl::unexpected(engine.error());
+        }
+    }
+    return {};
+}
+
+Result<void> PollenListener::reload() {
+    auto certificate = read_again();
+    if (!certificate) {
+        return tl::unexpected(certificate.error());
+    }
+    if (!*certificate) {
+        return {};
+    }
+    auto engine = start(*certificate);
+    if (!engine) {
+        return tl::unexpected(engine.error());
+    }
+    before_.push_back(std::exchange(engine_, std::move(*engine)));
+    certificate_ = (*certificate)->fingerprint();
+    forget_empty();
+    log::notice("certificate read again", {{"listener", address_}, {"cert", options_.certificate}});
+    return {};
+}
+
+void PollenListener::forget_empty() {
+    std::erase_if(before_, [this](const auto& engine) {
+        const bool empty = engine->counters().clients == 0;
+        timed_out_ += empty ? engine->counters().timed_out : 0;
+        return empty;
+    });
+}
+
+} // namespace ekey::http

@@ -1,0 +1,64 @@
+// A listener for clients of Canonical's pollen, such as pollinate: over HTTP, or over TLS when it has a
+// certificate.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ekeyd/http/certificate.h"
+#include "ekeyd/http/pollen_service.h"
+#include "ekeyd/listeners/acceptor.h"
+#include "ekeyd/listeners/handshake_limits.h"
+
+namespace ekey::http {
+
+// What an address asks for; see make_listener().
+struct PollenOptions {
+    config::HostPort where;
+    PollenService::Options service;
+    std::string certificate, key; // files; empty: no TLS
+};
+Result<PollenOptions> read_pollen_options(const config::Address& address);
+
+class PollenListener final : public Listener, AcceptOwner {
+  public:
+    static Result<std::unique_ptr<Listener>> open(Loop& loop, Pool& pool, const config::Address& address,
+                                                  Mixer* mixer, PassedSockets* passed);
+    ~PollenListener() override;
+
+    const std::string& address() const override { return address_; }
+    std::string bound_address() const override;
+    Counters counters() const override;
+    // The certificate and its key. Connections that there are keep the old one until they end. When this user
+    // may no longer read the files, the old one stays, and the log says so.
+    Result<void> check_files() const override;
+    Result<void> reload() override;
+
+  private:
+    PollenListener(const Library& library, Loop& loop, Pool& pool, std::string address, PollenOptions options,
+                   Mixer* mixer, std::vector<Fd> sockets);
+    void on_accepted(Fd socket, const IpAddress& from) override;
+    void refuse(const char* why, const IpAddress& from, Throttle& said);
+    Result<std::unique_ptr<Engine>> start(const std::optional<Certificate>& certificate) const;
+    Result<std::optional<Certificate>> read() const;
+    Result<std::optional<Certificate>> read_again() const;
+    void forget_empty();
+
+    const Library& library_;
+    Loop& loop_;
+    std::string address_;
+    PollenOptions options_;
+    std::vector<Fd> sockets_;
+    mutable PollenService service_;                       // its engines call it
+    std::optional<Certificate::Fingerprint> certificate_; // in use
+    std::unique_ptr<Engine> engine_;
+    std::vector<std::unique_ptr<Engine>>
+        before_; // with certificates that were replaced, until they are empty
+    std::optional<Acceptor> acceptor_;
+    std::uint64_t refused_ = 0, denied_ = 0, timed_out_ = 0;
+    Throttle said_denied_, said_full_;
+};
+
+} // namespace ekey::http
