@@ -31,6 +31,7 @@ Session::Session(RandomSource random) : random_(random) {
 void Session::start(Time now) {
     reader_.clear();
     attempts_ = 0;
+    brief_sessions_ = 0;
     wrong_key_pause_ = timing::wrong_key_first;
     failure_ = no_failure;
     serial_.reset();

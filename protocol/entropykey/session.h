@@ -29,6 +29,8 @@ using namespace std::chrono_literals;
 // alone.
 inline constexpr Duration reset_answer = 1s, longest_pause = 30s;
 // The K frame needs 32 bytes of fresh entropy: 10 ms at the devices' rate, and more just after power-up.
+// Doubled with each reset that has led to no session, as above, so that a slow device or link is waited for
+// in the end.
 inline constexpr Duration nonce_answer = 2s;
 // A running device sends about 86 frames a second; a device that has just got its key first fills and tests a
 // block of 20,000 bits, which takes it about one second.
@@ -41,6 +43,9 @@ inline constexpr Duration wrong_key_first = 5s, wrong_key_longest = 5min;
 inline constexpr Duration self_stopped = 60s;
 // One bad MAC is noise on the wire. Four in a row are another session key.
 inline constexpr unsigned bad_macs_in_a_row = 4;
+// A session that is lost before it has given entropy for about a second was no good. After the second such
+// one in a row the next reset waits, as after those that had no answer.
+inline constexpr unsigned frames_of_a_good_session = 86;
 } // namespace timing
 
 enum class State {
@@ -175,8 +180,10 @@ class Session {
     State announced_ = State::idle; // of the newest StateChanged
     State known_ = State::idle;     // of the newest that the owner took
     Time deadline_ = Time::max();
-    unsigned attempts_ = 0; // resets since the last confirmed session key
-    unsigned bad_macs_ = 0; // in a row
+    unsigned attempts_ = 0;       // resets since the last confirmed session key
+    unsigned bad_macs_ = 0;       // in a row
+    unsigned delivered_ = 0;      // entropy frames since the last reset
+    unsigned brief_sessions_ = 0; // in a row: lost before they had given much
     Duration wrong_key_pause_ = timing::wrong_key_first;
     char reported_ = no_failure; // by the packet that is being handled
     char failure_ = no_failure;  // that the device has not recovered from

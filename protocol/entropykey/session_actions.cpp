@@ -9,11 +9,18 @@ namespace ekey::entropykey {
 
 namespace {
 
+// Once for each attempt after the first, up to the longest pause.
+Duration doubled(Duration first, unsigned attempts) {
+    constexpr unsigned doublings = 5; // 32 times a second: above the longest
+    const unsigned times = std::min(attempts > 0 ? attempts - 1 : 0, doublings);
+    return std::min(first * (1 << times), timing::longest_pause);
+}
+
 // How long a session waits in a state before it does something itself; Duration::max(): as long as it takes.
-Duration patience(State state, Duration wrong_key_pause) {
+Duration patience(State state, unsigned attempts, Duration wrong_key_pause) {
     switch (state) {
     case State::resetting: return timing::reset_answer;
-    case State::rekeying: return timing::nonce_answer;
+    case State::rekeying: return doubled(timing::nonce_answer, attempts);
     case State::confirming:
     case State::running: return timing::silence;
     case State::wrong_key: return wrong_key_pause;
@@ -23,13 +30,6 @@ Duration patience(State state, Duration wrong_key_pause) {
     case State::no_key: break;
     }
     return Duration::max();
-}
-
-// After the given number of resets without a confirmed key.
-Duration pause_after(unsigned attempts) {
-    constexpr unsigned doublings = 5; // 32 s, above the longest
-    const Duration pause = timing::reset_answer * (1 << std::min(attempts - 1, doublings));
-    return std::min(pause, timing::longest_pause);
 }
 
 } // namespace
@@ -48,7 +48,7 @@ void Session::handle(Input input, Time now) {
 void Session::set_state(State next, Time now) {
     state_ = next;
     bad_macs_ = 0;
-    const Duration wait = patience(next, wrong_key_pause_);
+    const Duration wait = patience(next, attempts_, wrong_key_pause_);
     deadline_ = wait == Duration::max() ? Time::max() : now + wait;
 }
 
@@ -86,15 +86,17 @@ void Session::reset(Time now) {
     output_size_ = 0; // a command cut off in the middle is no harm: the device accepts a reset anywhere
     send({&reset_command, 1});
     ++counters_.resets;
-    deadline_ = now + pause_after(++attempts_);
+    delivered_ = 0;
+    deadline_ = now + doubled(timing::reset_answer, ++attempts_);
 }
 
 void Session::retry(Time now) {
-    if (attempts_ == 0)
+    brief_sessions_ = delivered_ < timing::frames_of_a_good_session ? brief_sessions_ + 1 : 0;
+    if (attempts_ == 0 && brief_sessions_ < 2)
         return reset(now);
     forget_keys();
     output_size_ = 0;
-    deadline_ = now + pause_after(attempts_);
+    deadline_ = now + doubled(timing::reset_answer, std::max(attempts_, brief_sessions_));
 }
 
 void Session::forget_session() {
@@ -146,6 +148,7 @@ void Session::deliver(Time now) {
     last_sequence_ = sequence;
     exclusive_or(std::span(payload_->bytes).first<block_size>(), plaintext_.span(), plaintext_.span());
     counters_.entropy_bytes += block_size;
+    ++delivered_;
 
     failure_ = no_failure; // entropy after a reset (self_stopped refuses it before): the device has recovered
     announce_state();

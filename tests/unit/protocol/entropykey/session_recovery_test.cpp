@@ -99,6 +99,41 @@ TEST_CASE("session: no answer to the nonce: again from the reset") {
     CHECK(p.state() == State::running);
 }
 
+TEST_CASE("session: a device that takes its time for each answer is waited for longer and longer") {
+    Pair p;
+    p.host.start();
+    std::string late; // each answer comes 9 seconds after its command
+    Time due = Time::max();
+    for (int seconds = 0; seconds < 120 && p.state() != State::confirming; ++seconds) {
+        if (p.host.now >= due) {
+            due = Time::max();
+            p.host.feed(late);
+        }
+        if (const std::string command = p.host.output(); !command.empty() && due == Time::max()) {
+            late = p.device.answer(as_bytes(command));
+            due = p.host.now + 9s;
+        }
+        p.host.pass(1s);
+    }
+    p.host.feed(p.device.entropy(0, block));
+    CHECK(p.state() == State::running);
+    CHECK(p.counters().resets < 10);
+}
+
+TEST_CASE(
+    "session: a device whose entropy never verifies, though the rest does, is asked less and less often") {
+    Pair p;
+    p.host.start();
+    for (int seconds = 0; seconds < 600; ++seconds) {
+        p.host.converse(p.device);
+        p.host.feed(p.device.text(PacketType::info, "T03143"));
+        for (int i = 0; i < 4; ++i)
+            p.host.feed(spoilt(p.device.entropy(99, block)));
+        p.host.pass(1s);
+    }
+    CHECK(p.counters().resets < 30); // each is logged; half a minute apart in the end
+}
+
 TEST_CASE("session: nothing happens before the deadline") {
     Pair p;
     p.host.start();
