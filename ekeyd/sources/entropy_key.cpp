@@ -59,6 +59,7 @@ Result<void> EntropyKey::open() {
     ++links_;
     fresh_ = true;
     unanswered_ = false;
+    fips_pace_ = {};
     session_->start(opened_);
     on_bytes({}); // the events of the start
     return {};
@@ -155,7 +156,11 @@ void EntropyKey::handle(const entropykey::Event& event) {
             key.framing_errors_before_ = key.session_->counters().framing_errors;
             key.owner_->on_samples(e.plaintext);
         }
-        void operator()(const entropykey::Info&) const {}
+        void operator()(const entropykey::Info& e) const {
+            if (e.report.fips) {
+                key.fips_pace_.note(e.report.fips->blocks, Loop::now());
+            }
+        }
         void operator()(const entropykey::DeviceFailed& e) const {
             key.owner_->on_failure(health::Failure::device,
                                    "the device reports: " +
@@ -166,8 +171,16 @@ void EntropyKey::handle(const entropykey::Event& event) {
     std::visit(Visitor{*this}, event);
 }
 
+// The device was reset: by us, or by itself (switched off and on, or another one is in its place).
 void EntropyKey::answer_key_request(const entropykey::Serial& serial) {
     const Time now = Loop::now();
+    if (!fresh_) {
+        fresh_ = true;
+        if (session_->state() != State::self_stopped) { // that has failed already, and says more
+            log::warning("the device began anew by itself", {{"source", path_}, {"serial", serial.base64()}});
+            owner_->on_failure(health::Failure::silence, "the device began anew");
+        }
+    }
     if (expected_ && *expected_ != serial) {
         log::error("the device has another serial number than was asked for",
                    {{"source", path_}, {"serial", serial.base64()}, {"expected", expected_->base64()}});
@@ -227,13 +240,17 @@ SourceStatus EntropyKey::status() const {
     switch (session_->state()) {
     case State::idle:
     case State::resetting: status.word = unanswered_ ? "No answer" : "Unknown"; break;
-    case State::awaiting_key:
-    case State::rekeying:
-    case State::confirming: status.word = "Serial ok"; break;
     case State::no_key: status.word = "Serial unknown"; break;
     case State::wrong_key: status.word = "Long-Term-Key is bad"; break;
     case State::self_stopped: status.word = "Key has self-stopped"; break;
+    case State::awaiting_key:
+    case State::rekeying:
+    case State::confirming:
     case State::running:
+        if (fresh_) {
+            status.word = "Serial ok";
+            break;
+        } // otherwise it runs: a new session key every minute is a part of that
         status.ok = session_->counters().framing_errors - framing_errors_before_ < most_framing_errors;
         status.word = status.ok ? "Running OK" : "Framing errors";
         break;
@@ -245,7 +262,7 @@ void EntropyKey::add_statistics(Statistics& out) const {
     const double open_for = link_ ? std::chrono::duration<double>(Loop::now() - opened_).count() : 0;
     // Plugged in again it is a new connection: its figures begin anew, and the serial's totals go on.
     const auto& all = session_->counters();
-    add_entropy_key_statistics(since(before_, all), session_->info(), open_for, out);
+    add_entropy_key_statistics(since(before_, all), session_->info(), open_for, fips_pace_.per_second(), out);
     out.emplace_back("Sessions", std::to_string(links_));
     out.emplace_back("AllSessionsBytesRead", std::to_string(all.bytes_read));
     out.emplace_back("AllSessionsEntropy", std::to_string(all.entropy_bytes));

@@ -8,6 +8,7 @@
 
 #include "ekeyd/runtime/loop.h"
 #include "ekeyd/runtime/secret.h"
+#include "ekeyd/sources/entropy_key_statistics.h"
 #include "ekeyd/sources/link.h"
 #include "ekeyd/sources/source.h"
 #include "protocol/entropykey/session.h"
@@ -63,6 +64,7 @@ class EntropyKey final : public Source, private LinkOwner {
     Duration retry_after_;
     Time opened_{};
     entropykey::Counters before_; // when it was opened
+    FipsPace fips_pace_;
     std::uint64_t links_ = 0;
     bool fresh_ = true;       // the session began anew since it last ran
     bool unanswered_ = false; // the key did not answer the last request in time

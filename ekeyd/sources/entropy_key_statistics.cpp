@@ -46,8 +46,23 @@ entropykey::Counters since(const entropykey::Counters& before, const entropykey:
     return part;
 }
 
+void FipsPace::note(std::uint32_t blocks, Time now) {
+    if (!first_ || blocks < newest_->blocks) { // less than before: it was switched off and on
+        first_ = {blocks, now};
+    }
+    newest_ = {blocks, now};
+}
+
+double FipsPace::per_second() const {
+    if (!first_ || newest_->at == first_->at) {
+        return unknown;
+    }
+    return (newest_->blocks - first_->blocks) /
+           std::chrono::duration<double>(newest_->at - first_->at).count();
+}
+
 void add_entropy_key_statistics(const entropykey::Counters& c, const entropykey::InfoReport& info,
-                                double seconds_open, Statistics& out) {
+                                double seconds_open, double fips_blocks_per_second, Statistics& out) {
     const auto add = [&](const char* name, double value) { out.emplace_back(name, number(value)); };
     const auto count = [&](const char* name, std::uint64_t value) {
         out.emplace_back(name, std::to_string(value));
@@ -77,8 +92,7 @@ void add_entropy_key_statistics(const entropykey::Counters& c, const entropykey:
     add("KeyTemperatureC", kelvin - 273.15);
     add("KeyTemperatureF", (kelvin - 273.15) * 9 / 5 + 32);
     add("KeyVoltage", info.voltage ? *info.voltage / 1000.0 : unknown);
-    add("FipsFrameRate",
-        info.fips && seconds_open > 0 ? std::floor(100.0 * info.fips->blocks / seconds_open) / 100 : unknown);
+    add("FipsFrameRate", std::floor(100 * fips_blocks_per_second) / 100);
     const auto& g = info.generators;
     add("KeyRawShannonPerByteL", g ? per_byte(g->raw_left, g->raw_bytes) : unknown);
     add("KeyRawShannonPerByteR", g ? per_byte(g->raw_right, g->raw_bytes) : unknown);

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <map>
 
 #include "ekeyd/sources/entropy_key_statistics.h"
@@ -9,9 +10,10 @@ using namespace ekey;
 namespace {
 
 std::map<std::string, std::string> statistics(const entropykey::Counters& counters,
-                                              const entropykey::InfoReport& info, double seconds) {
+                                              const entropykey::InfoReport& info, double seconds,
+                                              double fips_blocks_per_second = FipsPace().per_second()) {
     Statistics out;
-    add_entropy_key_statistics(counters, info, seconds, out);
+    add_entropy_key_statistics(counters, info, seconds, fips_blocks_per_second, out);
     return {out.begin(), out.end()};
 }
 
@@ -78,4 +80,23 @@ TEST_CASE("what a key has not reported is nan, neither absent nor a cold 0") {
         CHECK(s.at(name) == "nan");
     }
     CHECK(s.at("EntropyRate") == "0");
+}
+
+TEST_CASE("blocks tested a second: of what was tested meanwhile, however long the device had run before") {
+    const Time start{std::chrono::hours(1)};
+    const auto seconds = [](int n) { return std::chrono::seconds(n); };
+    FipsPace pace;
+    CHECK(std::isnan(pace.per_second()));
+    pace.note(7342, start);
+    CHECK(std::isnan(pace.per_second()));
+    pace.note(7362, start + seconds(2));
+    CHECK(pace.per_second() == 10);
+    pace.note(7392, start + seconds(10));
+    CHECK(pace.per_second() == 5);
+    CHECK(statistics({}, {}, 10, 5.0 / 3).at("FipsFrameRate") == "1.66");
+
+    pace.note(4, start + seconds(20)); // it was switched off and on
+    CHECK(std::isnan(pace.per_second()));
+    pace.note(6, start + seconds(21));
+    CHECK(pace.per_second() == 2);
 }
