@@ -1,9 +1,16 @@
 #!/usr/bin/env python3
-"""The documents, every Markdown file of the tree: their links lead somewhere. howto.py tries what they tell to do."""
+"""The documents, every Markdown file of the tree: links lead somewhere; options, commands, settings, files and messages that they name
+are there. howto.py tries what they tell to do."""
+import glob
 import os
 import re
 
-from harness import check, check_equal, main, source_folder, test
+from harness import check, check_equal, main, program, source_folder, test
+from pages import FENCED, prose, spans, symptoms, text
+
+OURS = ("ekeyd", "ekeydctl", "ekey-rekey", "egd-push", "softkey")
+# What no test can provoke cheaply: it takes a USB device and a user who may not open it.
+UNSEEN = {"no permission to open it; a udev rule must give it to the daemon's group"}
 
 
 def documents():
@@ -18,9 +25,11 @@ def documents():
     return sorted(found)
 
 
-def text(document):
-    with open(os.path.join(source_folder(), document), encoding="utf-8") as file:
-        return file.read()
+def command_lines(document):
+    """Lines of commands: between fences (```sh), indented, or in backquotes."""
+    lines = [line for _, language, _, block, _ in FENCED.findall(text(document)) if language == "sh" for line in block.splitlines()]
+    lines += re.findall(r"(?m)^    (.+)$", re.sub(r"(?ms)^ *```.*?^ *```$", "", text(document)))
+    return [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines + spans(document)]
 
 
 def anchors(document):
@@ -46,23 +55,95 @@ def links(run):
     check(count > 10, f"only {count} links were found")
 
 
-@test("documents: every page of contrib/doc is in README.md")
-def listed(run):
-    pages = {name for name in os.listdir(os.path.join(source_folder(), "contrib/doc")) if name.endswith(".md")}
-    named = set(re.findall(r"\]\(contrib/doc/([\w-]+\.md)\)", text("README.md")))
+@test("documents: every page of contrib/doc is in README.md, and tried by a test if it has commands or files")
+def listed_and_tried(run):
+    pages = {name[:-3] for name in os.listdir(os.path.join(source_folder(), "contrib/doc")) if name.endswith(".md")}
+    named = set(re.findall(r"\]\(contrib/doc/([\w-]+)\.md\)", text("README.md")))
     check_equal(sorted(pages - named), [], "pages that README.md does not name")
-
-
-@test("documents: every page with commands or files is tried by a test")
-def tried(run):
-    tests = os.path.join(source_folder(), "tests")
     used = set()
-    for folder in ("system", "qemu"):
-        for name in os.listdir(os.path.join(tests, folder)):
-            if name.endswith(".py"):
-                used |= set(re.findall(r'Page\("([\w-]+)"\)', text(os.path.join("tests", folder, name))))
-    pages = {name[:-3] for name in os.listdir(os.path.join(source_folder(), "contrib/doc")) if "```" in text("contrib/doc/" + name)}
-    check_equal(sorted(pages - used), [], "pages that no test tries")
+    for path in glob.glob(os.path.join(source_folder(), "tests", "*", "*.py")):
+        used |= set(re.findall(r'Page\("([\w-]+)"\)', text(path)))
+    with_blocks = {page for page in pages if "```" in text(f"contrib/doc/{page}.md")}
+    check_equal(sorted(with_blocks - used), [], "pages that no test tries")
+
+
+@test("documents: every option, command of ekeydctl, setting and parameter that they name is one of the programs' or in their manual pages")
+def names(run):
+    helps = {name: run.run(name, "--help") for name in OURS}
+    options = {name: set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", said)) for name, said in helps.items()}
+    everything = set().union(*options.values())
+    settings = {option[2:] for option in options["ekeyd"] | options["egd-push"] if option.startswith("--")}
+    commands = set(re.findall(r"(?m)^  ([a-z]+) ", helps["ekeydctl"]))
+    manuals = "".join(text(path) for pattern in ("*/*.[1-8]", "tests/softkey/*.1")
+                      for path in glob.glob(os.path.join(source_folder(), pattern))).replace("\\-", "-").replace("\\fI", "")
+    logged = literals()
+    unknown, count = [], 0
+
+    def known(document, what, there):
+        nonlocal count
+        count += 1
+        if not there:
+            unknown.append(f"{document}: {what}")
+
+    for document in documents():
+        for line in command_lines(document):
+            words = re.sub(r"^[A-Z_]+=\S+ ", "", line).split()
+            if not words:
+                continue
+            if words[0] in OURS:
+                for word in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", " ".join(words[1:]).partition(" > ")[0]):
+                    known(document, f"{words[0]} {word}", word in options[words[0]])
+            if words[0] == "ekeydctl" and len(words) > 1 and words[1][0] not in "-[":
+                known(document, f"ekeydctl {words[1]}", words[1] in commands)
+            if words[0].startswith("--") and len(words) < 3:
+                known(document, words[0], words[0].partition("=")[0] in everything | FOREIGN_OPTIONS)
+            if setting := re.match(r"([a-z][a-z-]*) = ", line):
+                known(document, line, setting[1] in settings)
+        for parameter in re.findall(r"`([a-z][a-z0-9-]*=)[^` ]*`", prose(document)):
+            known(document, parameter, parameter in manuals or parameter in logged or parameter in FOREIGN_PARAMETERS)
+        for page, chapter in re.findall(rf"\b({'|'.join(OURS)}|ekeyd\.conf)\((\d)\)", text(document)):
+            known(document, f"{page}({chapter})", glob.glob(os.path.join(source_folder(), "**", f"{page}.{chapter}"), recursive=True))
+    check_equal(unknown, [], "names that are nowhere else")
+    check(count > 80, f"only {count} names were found")
+
+
+# Of meson and others, named without the program.
+FOREIGN_OPTIONS = {"--enable-random"}
+FOREIGN_PARAMETERS = {"dtoverlay="}
+
+
+@test("documents: every file of the source that they name is there")
+def files(run):
+    missing = []
+    for document in documents():
+        for path in re.findall(r"(?:^|[\s`(])((?:contrib|tests|protocol|ekeyd|egd-push|udev)/[\w./*-]*[\w*])(?=[\s`),:;.]|$)", text(document)):
+            if not glob.glob(os.path.join(source_folder(), path)) and path not in BUILT and "NAME" not in path:
+                missing.append(f"{document}: {path}")
+    check_equal(missing, [], "files that are not there")
+
+
+BUILT = {"ekeyd/ekeyd", "ekeyd/ekeydctl", "egd-push/egd-push", "tests/softkey/softkey"}
+
+
+def literals():
+    """All string literals of the programs, parts that are written one after the other as one."""
+    found = []
+    for pattern in ("ekeyd/**/*.cpp", "ekeyd/**/*.h", "egd-push/*.cpp", "egd-push/*.h", "protocol/**/*.cpp", "protocol/**/*.h"):
+        for path in glob.glob(os.path.join(source_folder(), pattern), recursive=True):
+            for run_of in re.findall(r'"(?:[^"\\\n]|\\.)*"(?:\s*"(?:[^"\\\n]|\\.)*")*', text(path)):
+                found.append("".join(re.findall(r'"((?:[^"\\\n]|\\.)*)"', run_of)))
+    return "\n".join(found)
+
+
+@test("documents: every message that troubleshooting.md explains is one of the programs', as it stands, and a test has seen it")
+def messages(run):
+    known = literals()
+    found = symptoms()
+    check(len(found) > 35, f"only {len(found)} messages are quoted: {found}")
+    check_equal(sorted(message for message in found if message not in known), [], "messages that no program says")
+    seen = "\n".join(text(path) for pattern in ("tests/system/*.py", "tests/qemu/*.py", "tests/unit/**/*.cpp", "tests/softkey/*.cpp")
+                     for path in glob.glob(os.path.join(source_folder(), pattern), recursive=True))
+    check_equal(sorted(message for message in found - UNSEEN if message not in seen), [], "messages that no test has seen")
 
 
 if __name__ == "__main__":

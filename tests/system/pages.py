@@ -1,4 +1,4 @@
-"""The pages of contrib/doc, and their blocks of commands and files, which tests run as they stand. contrib/HACKING.md tells how
+"""Documents: the pages of contrib/doc, and their blocks of commands and files, which tests run as they stand. contrib/HACKING.md tells how
 a block says what it is."""
 import os
 import re
@@ -76,3 +76,32 @@ def replace(text, name, replaced):
         check(old in text, f"{name} holds no {old}")
         text = text.replace(old, new)
     return text
+
+
+def text(document):
+    with open(os.path.join(source_folder(), document), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def prose(document):
+    """Without what stands between fences or is indented as code."""
+    return re.sub(r"(?m)^    .*$", "", re.sub(r"(?ms)^ *```.*?^ *```$", "", text(document)))
+
+
+def spans(document):
+    """What stands in backquotes."""
+    return [re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", prose(document))]
+
+
+TROUBLE = "contrib/doc/troubleshooting.md"
+COMMANDS = ("ekeyd", "ekeydctl", "egd-push", "ekey-rekey", "control", "systemctl", "journalctl", "udevadm", "dmesg")
+# What others say.
+FOREIGN_MESSAGES = {"crng init done", "ekeyd-egd-linux", *map(os.strerror, (1, 2, 13, 38))}
+
+
+def symptoms():
+    """The messages in the headings of troubleshooting.md, and those in its text that are whole phrases."""
+    headings = [span for heading in re.findall(r"(?m)^### (.*)$", text(TROUBLE)) for span in re.findall(r"`([^`]+)`", heading)]
+    phrases = [span for span in spans(TROUBLE) if re.match(r"[\w'-]+ [\w'(-]+ ", span) and span.split()[0] not in
+               COMMANDS]
+    return {span for span in headings + phrases if span.split()[0] not in COMMANDS and span not in FOREIGN_MESSAGES}
