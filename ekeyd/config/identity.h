@@ -13,6 +13,8 @@ namespace ekey::config {
 // In locked memory. It stays where it is when the Identity is moved.
 class Identity {
   public:
+    // A file of the same name in $CREDENTIALS_DIRECTORY that is long enough for a key is read in its place:
+    // the service manager hands it to a user who may not read `path` (systemd.exec(5), LoadCredential=).
     // Errors: cannot be read, is no regular file, may be read by its group or by others, holds no key.
     static Result<Identity> read(const std::string& path);
     // Makes a key and the file, mode 0600. It takes its randomness from the kernel, and waits until that has

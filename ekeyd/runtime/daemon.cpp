@@ -35,6 +35,16 @@ namespace {
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
+bool is_user(uid_t uid) {
+    uid_t real = 0, effective = 0, saved = 0;
+    return getresuid(&real, &effective, &saved) == 0 && real == uid && effective == uid && saved == uid;
+}
+
+bool is_group(gid_t gid) {
+    gid_t real = 0, effective = 0, saved = 0;
+    return getresgid(&real, &effective, &saved) == 0 && real == gid && effective == gid && saved == gid;
+}
+
 } // namespace
 
 Result<Background> Background::enter(bool background) {
@@ -144,6 +154,11 @@ Result<void> drop_privileges(const std::string& user, const std::string& group, 
             return fail("group '" + group + "' does not exist");
         }
         gid = entry->gr_gid;
+    }
+    // A service manager has done it (User=), with the capabilities that it grants, and set its groups.
+    if (uid != 0 && is_user(uid) && is_group(gid)) {
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        return {};
     }
     const bool keep = keep_sys_admin && uid != 0;
     if (keep) {

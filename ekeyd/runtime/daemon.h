@@ -42,9 +42,9 @@ class PidFile {
 unsigned long raise_open_files_limit();
 
 // Runs as `user` (and `group`, default the user's own) from here on, without a way back and without
-// supplementary groups other than the user's. With `keep_sys_admin` the capability CAP_SYS_ADMIN stays: the
-// kernel asks for it whenever entropy is credited. Empty names change nothing. Errors: unknown name, not
-// permitted.
+// supplementary groups other than the user's. A process that runs as them already stays as it is. With
+// `keep_sys_admin` the capability CAP_SYS_ADMIN stays: the kernel asks for it whenever entropy is credited.
+// Empty names change nothing. Errors: unknown name, not permitted.
 Result<void> drop_privileges(const std::string& user, const std::string& group, bool keep_sys_admin);
 
 } // namespace ekey

@@ -25,7 +25,9 @@ socklen_t vsock_address(std::uint32_t cid, std::uint32_t port, sockaddr_storage&
 
 std::string vsock_reason(int error) {
     switch (error) {
-    case EAFNOSUPPORT: return "this kernel has no vsock (its module is vsock)";
+    case EAFNOSUPPORT:
+        return "this kernel has no vsock (its module is vsock), or the service manager denies it "
+               "(RestrictAddressFamilies=)";
     case ENODEV:
         return "nothing carries vsock here (in a guest the module is vmw_vsock_virtio_transport, on a host "
                "vhost_vsock)";

@@ -6,7 +6,9 @@ import re
 from harness import build_folder, check, check_equal, main, need, source_folder, test
 
 EXPECTED = """
-lib/systemd/system/egd-push.service lib/systemd/system/ekeyd.service
+lib/systemd/system/egd-push.service lib/systemd/system/ekeyd.service lib/systemd/system/egd-push-early.service
+lib/systemd/system/ekeyd.socket lib/systemd/system/ekeyd-control.socket
+lib/sysusers.d/ekeyd.conf lib/sysusers.d/egd-push.conf lib/tmpfiles.d/ekeyd.conf lib/udev/rules.d/60-egd-push.rules
 sbin/egd-push sbin/ekey-rekey sbin/ekeyd sbin/ekeydctl
 share/doc/ekeyd/egd-push.conf share/doc/ekeyd/ekeyd.conf share/doc/ekeyd/entropy-key-gadget
 share/doc/ekeyd/entropy-key-gadget.service share/doc/ekeyd/SECURITY.md share/doc/ekeyd/doc/gnupg.md

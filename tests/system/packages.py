@@ -28,8 +28,8 @@ def built(run):
 def push_is_small(run):
     depends = run.run("dpkg-deb", "--field", package("egd-push"), "Depends", path=need("dpkg-deb"))
     names = {re.match(r"[a-z0-9.+-]+", one.strip()).group() for one in depends.split(",")}
-    # The last three are essential or come with apt.
-    strange = names - {"libsodium23", "libc6", "libgcc-s1", "libstdc++6", "libseccomp2", "libcap2"}
+    # systemd runs it and makes its user; the three before are essential or come with apt.
+    strange = names - {"libsodium23", "libc6", "libgcc-s1", "libstdc++6", "libseccomp2", "libcap2", "systemd"}
     check_equal(strange, set(), "packages that egd-push depends on")
     size = os.path.getsize(package("egd-push"))
     print(f"egd-push: {size} bytes")
@@ -43,6 +43,12 @@ def bare(run):
     for name in ("ekeyd", "egd-push", "softkey"):
         check_contains(system.call(name, "--version"), r"2\.0\.0", f"{name} --version")
     check_contains(system.read("etc/group"), r"^(.*\n)*ekeyd:", "the group that udev's rules name")
+    units = [path for name in ("ekeyd", "egd-push") for path in system.call("dpkg", "-L", name).split()
+             if re.fullmatch(r"/lib/systemd/system/.*\..*", path)]
+    check_equal(len(units), 5, f"units in the packages: {units}")
+    check_equal(system.call("systemd-analyze", "verify", "--man=no", *units), "", "what systemd-analyze says of them")
+    owner = os.stat(system.path("etc/entropykey/keyring")).st_uid
+    check_contains(system.read("etc/passwd"), rf"(?m)^ekeyd:x:{owner}:", "the user, whose the keyring is")
     key = system.start("softkey", "--unix", "/run/key", "--keyring", "/etc/entropykey/keyring", "--rate", "1000")
     key.wait_output(r"^ready ")
     system.write("etc/ekeyd/ekeyd.conf", "source = entropykey:/run/key\nlisten = unix:/run/egd.sock,mode=0666\n"

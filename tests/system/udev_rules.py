@@ -1,23 +1,25 @@
 #!/usr/bin/env python3
-"""udev/60-ekeyd.rules as text. What the rules do with a device, tests/qemu/usbip.py shows."""
+"""The rules of udev/ as text. What the rules do with a device, tests/qemu/usbip.py shows."""
 import os
 import re
 import subprocess
 
 from harness import check, check_equal, main, need, source_folder, test
 
-RULES = os.path.join(source_folder(), "udev/60-ekeyd.rules")
+FOLDER = os.path.join(source_folder(), "udev")
+RULES = os.path.join(FOLDER, "60-ekeyd.rules")
+ALL_RULES = [RULES, os.path.join(FOLDER, "60-egd-push.rules")]
 
 # udev(7): keys that match take == and !=, keys that assign the others; some are both.
-MATCH = {"ACTION", "SUBSYSTEM", "SUBSYSTEMS", "ATTR", "ATTRS", "ENV"}
+MATCH = {"ACTION", "KERNEL", "SUBSYSTEM", "SUBSYSTEMS", "ATTR", "ATTRS", "ENV"}
 ASSIGN = {"ENV", "GOTO", "LABEL", "SYMLINK", "GROUP", "MODE", "TAG"}
 EITHER = {"IMPORT"}  # written with =, it matches by succeeding
 PART = re.compile(r'([A-Z]+)(?:\{([^}"]+)\})?(==|!=|\+=|=)"([^"]*)"')
 
 
-def rules():
+def rules(path=RULES):
     """Every rule as a list of (key, attribute, operator, value)."""
-    with open(RULES, encoding="ascii") as lines:
+    with open(path, encoding="ascii") as lines:
         for line in lines:
             line = line.strip()
             if not line or line.startswith("#"):
@@ -29,8 +31,16 @@ def rules():
 
 @test("udev rules: every key, operator and label is one that udev knows; udevadm verify agrees where it exists")
 def syntax(run):
+    udevadm = need("udevadm")
+    for path in ALL_RULES:
+        check_rules(path)
+        if int(subprocess.run([udevadm, "--version"], capture_output=True, text=True, check=True).stdout) >= 254:
+            run.run("udevadm", "verify", "--resolve-names=never", path, path=udevadm)
+
+
+def check_rules(path):
     labels, jumps = set(), []
-    for rule in rules():
+    for rule in rules(path):
         for key, attribute, operator, value in rule:
             known = MATCH if operator in ("==", "!=") else ASSIGN | EITHER
             check(key in known, f"{key}{operator}\"{value}\" is not a thing that a rule says")
@@ -42,9 +52,6 @@ def syntax(run):
                 check(value not in labels, f"GOTO {value} goes back, which udev does not do")
                 jumps.append(value)
     check_equal(sorted(set(jumps) - labels), [], "labels that are missing")
-    udevadm = need("udevadm")
-    if int(subprocess.run([udevadm, "--version"], capture_output=True, text=True, check=True).stdout) >= 254:
-        run.run("udevadm", "verify", "--resolve-names=never", RULES, path=udevadm)
 
 
 @test("udev rules: the devices are those that ekeyd drives, as USB devices, and as ttys where they have one")

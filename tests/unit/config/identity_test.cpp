@@ -77,6 +77,20 @@ TEST_CASE("promise 6: an identity that others can read is refused, with what to 
     CHECK(Identity::read(folder.write(secret, 0400)));
 }
 
+TEST_CASE("an identity of root's is read from where the service manager puts it, unless there is none") {
+    const Folder folder, credentials;
+    ::setenv("CREDENTIALS_DIRECTORY", credentials.path.c_str(), 1);
+    const std::string missing = (folder.path / "identity").string();
+    credentials.write(secret, 0440);
+    CHECK(Identity::read(missing));
+    CHECK(Identity::read("identity"));
+    CHECK_FALSE(Identity::read((folder.path / "another").string()));
+    credentials.write("none");
+    CHECK_FALSE(Identity::read(missing));
+    CHECK(Identity::read(folder.write(secret)));
+    ::unsetenv("CREDENTIALS_DIRECTORY");
+}
+
 TEST_CASE("what is no file is refused, and what is not there says how to make it") {
     const Folder folder;
     CHECK(Identity::read(folder.path.string()).error().what.find("no regular file") != std::string::npos);

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <string>
 
+#include <pwd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -116,4 +117,22 @@ TEST_CASE("who starts the daemon waits until it is ready, and gets its status wh
     };
     CHECK(outcome(true) == 0);
     CHECK(outcome(false) == 2);
+}
+
+TEST_CASE("who runs as that user already stays as he is, and needs no privilege for it") {
+    if (geteuid() != 0) {
+        return;
+    }
+    const pid_t child = fork();
+    if (child == 0) {
+        const passwd* nobody = getpwnam("nobody");
+        const bool changed = setresgid(nobody->pw_gid, nobody->pw_gid, nobody->pw_gid) == 0 &&
+                             setresuid(nobody->pw_uid, nobody->pw_uid, nobody->pw_uid) == 0;
+        const bool same = drop_privileges("nobody", "", true).has_value();
+        const bool other = drop_privileges("daemon", "", true).has_value();
+        _exit(changed && same && !other ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
 }
