@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "ekeyd/runtime/access_list.h"
 #include "ekeyd/runtime/account.h"
 
 namespace ekey {
@@ -93,6 +94,28 @@ std::string beyond(const UnixListener::Options& options, uid_t user, gid_t group
     return {};
 }
 
+// Only root may give a file away; others let in whom they name.
+Result<void> grant(const UnixListener::Options& options, uid_t user, gid_t group) {
+    const char* const path = options.path.c_str();
+    const bool give = !options.user.empty() || !options.group.empty();
+    if (give && lchown(path, user, group) != 0) {
+        const std::string why = reason();
+        const auto shared =
+            share_file(options.path, options.mode, options.user.empty() ? std::nullopt : std::optional(user),
+                       options.group.empty() ? std::nullopt : std::optional(group));
+        if (!shared) {
+            return fail("cannot give it to " + options.user +
+                        (options.group.empty() ? "" : ':' + options.group) + " (" + why +
+                        "), nor share it (" + shared.error().what + ')');
+        }
+        return {};
+    }
+    if (chmod(path, options.mode) != 0) {
+        return fail(reason());
+    }
+    return {};
+}
+
 void make_folder(const std::string& path) {
     const std::size_t slash = path.rfind('/');
     if (slash != std::string::npos && slash > 0) {
@@ -146,12 +169,10 @@ Result<UnixListener> UnixListener::open(const Options& options) {
     }
     listener.device_ = about.st_dev;
     listener.inode_ = about.st_ino;
-    const bool give = !options.user.empty() || !options.group.empty();
-    if (give && lchown(options.path.c_str(), *user, *group) != 0) {
-        return refuse("cannot give it to " + options.user +
-                      (options.group.empty() ? "" : ':' + options.group) + " (" + reason() + ')');
+    if (auto granted = grant(options, *user, *group); !granted) {
+        return refuse(granted.error().what);
     }
-    if (chmod(options.path.c_str(), options.mode) != 0 || ::listen(listener.fd(), options.backlog) != 0) {
+    if (::listen(listener.fd(), options.backlog) != 0) {
         return refuse(reason());
     }
     return listener;

@@ -16,7 +16,8 @@ class UnixListener {
     struct Options {
         std::string path;        // absolute, at most 107 bytes (sun_path, unix(7))
         unsigned mode = 0600;    // permission bits of the socket
-        std::string user, group; // names or numbers to give it to; empty: as the process has
+        std::string user, group; // names or numbers to give it to (or share it with, access_list.h); empty:
+                                 // as the process has
         int backlog = 511;       // the kernel cuts it to net.core.somaxconn
         PassedTo passed{};       // where to ask for the socket first
     };

@@ -54,7 +54,7 @@ constexpr const char* plain[] = {
     "readlinkat", "getdents", "getdents64", "getcwd", "chdir", "umask", "mkdir", "mkdirat", "mknod",
     "mknodat", "unlink", "unlinkat", "rename", "renameat", "renameat2", "chmod", "fchmod", "fchmodat",
     "chown", "chown32", "lchown", "lchown32", "fchown", "fchown32", "fchownat", "fsync", "fdatasync",
-    "ftruncate", "ftruncate64", "fsetxattr", "flock", "fcntl", "fcntl64", "dup", "dup2", "dup3",
+    "ftruncate", "ftruncate64", "fsetxattr", "lsetxattr", "flock", "fcntl", "fcntl64", "dup", "dup2", "dup3",
     // memory; executable mappings too, because modules that look up names are loaded when they are needed
     "brk", "mmap", "mmap2", "munmap", "mremap", "mprotect", "madvise", "mlock", "mlock2", "munlock",
     // randomness

@@ -6,8 +6,12 @@
 #include <fstream>
 #include <string>
 
+#include <fcntl.h>
+#include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "ekeyd/runtime/unix_socket.h"
 
@@ -143,4 +147,94 @@ TEST_CASE(
     CHECK(ekey::connect_unix(std::string(108, 'x')).error().what.ends_with("1 to 107 bytes"));
     options.group = std::to_string(getegid());
     CHECK(UnixListener::open(options).has_value());
+}
+
+namespace {
+
+constexpr uid_t other_daemon = 12001, user = 12002, member = 12003, stranger = 12004;
+constexpr gid_t own_group = 12001, named_group = 12005;
+
+bool become(uid_t uid, gid_t gid) {
+    return setgroups(0, nullptr) == 0 && setresgid(gid, gid, gid) == 0 && setresuid(uid, uid, uid) == 0;
+}
+
+bool connects(const std::string& path, uid_t uid, gid_t gid) {
+    const pid_t child = fork();
+    if (child == 0) {
+        _exit(become(uid, gid) && ekey::connect_unix(path) ? 0 : 1);
+    }
+    int status = 0;
+    return waitpid(child, &status, 0) == child && status == 0;
+}
+
+// A process of the user other_daemon that listens until this is gone.
+class OtherListener {
+  public:
+    explicit OtherListener(const UnixListener::Options& options) {
+        int ready[2], end[2];
+        REQUIRE(pipe2(ready, O_CLOEXEC) == 0);
+        REQUIRE(pipe2(end, O_CLOEXEC) == 0);
+        child_ = fork();
+        if (child_ == 0) {
+            close(end[1]);
+            const bool is = become(other_daemon, own_group);
+            const auto open = UnixListener::open(options);
+            char byte = is && open ? 'y' : 'n';
+            byte = write(ready[1], &byte, 1) == 1 && read(end[0], &byte, 1) == 0 ? 0 : 1;
+            _exit(byte);
+        }
+        close(ready[1]);
+        close(end[0]);
+        end_.reset(end[1]);
+        const ekey::Fd said(ready[0]);
+        listens = read(said.get(), &byte_, 1) == 1 && byte_ == 'y';
+    }
+    OtherListener(const OtherListener&) = delete;
+    OtherListener& operator=(const OtherListener&) = delete;
+    ~OtherListener() {
+        end_.reset();
+        waitpid(child_, nullptr, 0);
+    }
+    bool listens = false;
+
+  private:
+    pid_t child_ = -1;
+    char byte_ = 0;
+    ekey::Fd end_;
+};
+
+} // namespace
+
+TEST_CASE(
+    "unix socket: who may not give it away lets in the user and the group that he names, and nobody else") {
+    if (geteuid() != 0) {
+        return;
+    }
+    struct Case {
+        unsigned mode;
+        bool to_user, to_group;               // named
+        bool user, member, own_group, others; // let in
+    };
+    for (const Case& one :
+         {Case{0600, true, false, true, false, false, false},
+          Case{0660, false, true, false, true, false, false},
+          Case{0660, true, true, true, true, false, false}, Case{0660, true, false, true, false, true, false},
+          Case{0666, false, true, true, true, false, true}}) {
+        CAPTURE(one.mode);
+        CAPTURE(one.to_user);
+        CAPTURE(one.to_group);
+        const Folder folder;
+        REQUIRE(chmod(folder.path.c_str(), 0777) == 0);
+        const std::string path = folder.path + "/s";
+        auto options = at(path, one.mode);
+        options.user = one.to_user ? std::to_string(user) : "";
+        options.group = one.to_group ? std::to_string(named_group) : "";
+        const OtherListener listener(options);
+        REQUIRE(listener.listens);
+        CHECK(connects(path, other_daemon, stranger));
+        CHECK(connects(path, user, stranger) == one.user);
+        CHECK(connects(path, member, named_group) == one.member);
+        CHECK(connects(path, member, own_group) == one.own_group);
+        CHECK(connects(path, stranger, stranger) == one.others);
+    }
 }
