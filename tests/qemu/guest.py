@@ -48,7 +48,7 @@ class Archive:
         self._data = bytearray()
         self._names = set()
 
-    def _entry(self, name, mode, content=b"", device=(0, 0)):
+    def _entry(self, name, mode, content=b"", device=(0, 0), owner=(0, 0)):
         name = name.strip("/")
         if name in self._names:
             return
@@ -57,7 +57,7 @@ class Archive:
         if parent:
             self.folder(parent)
         encoded = name.encode() + b"\0"
-        fields = [len(self._names), mode, 0, 0, 1, 0, len(content), 0, 0, *device, len(encoded), 0]
+        fields = [len(self._names), mode, *owner, 1, 0, len(content), 0, 0, *device, len(encoded), 0]
         self._data += b"070701" + b"".join(b"%08x" % f for f in fields) + encoded
         self._pad()
         self._data += content

@@ -37,7 +37,8 @@ def built_packages():
 
     folder = os.path.join(build_folder(), "packages")
     programs = [os.path.join(build_folder(), path) for path in ("ekeyd/ekeyd", "egd-push/egd-push", "tests/softkey/softkey")]
-    programs += glob.glob(os.path.join(source_folder(), "contrib/debian/*"))
+    for part in ("debian", "systemd", "rpm"):
+        programs += glob.glob(os.path.join(source_folder(), "contrib", part, "*"))
     if os.path.exists(folder) and any(os.path.getmtime(path) > os.path.getmtime(folder) for path in programs):
         subprocess.run(["rm", "-rf", folder], check=True)
     return _once("packages", build)
@@ -56,17 +57,35 @@ def _mirror():
     return sites[0]
 
 
+def _bare_base():
+    return _once("debian-base", lambda folder: _run(need("debootstrap"), "--variant=minbase", "bookworm", folder, _mirror()))
+
+
+def with_our_packages(run):
+    """The folder of a bare system where apt has installed ours, as they are now, and udev. Not to be changed: Bare copies it."""
+    packages = built_packages()
+    folder = os.path.join(build_folder(), "debian-installed")
+    if os.path.exists(folder) and os.path.getmtime(packages) > os.path.getmtime(folder):
+        subprocess.run(["rm", "-rf", folder], check=True)
+    return _once("debian-installed", lambda new: _install_ours(run, new))
+
+
+def _install_ours(run, folder):
+    subprocess.run(["rm", "-rf", folder], check=True)
+    Bare(run, root=folder).install(*(package(name) for name in ("ekeyd", "egd-push", "ekeyd-softkey")), "udev")
+    os.utime(folder)
+
+
 class Bare:
     """A Debian system with nothing but its essential packages and apt, in a folder. Each command sees a /proc of its
     own that is gone with it; daemons are never started by packages.
     """
 
-    def __init__(self, run):
-        base = _once("debian-base", lambda folder: _run(need("debootstrap"), "--variant=minbase", "bookworm", folder,
-                                                        _mirror()))
+    def __init__(self, run, root=None, base=None):
+        """A copy of the folder `base`, which is such a system; in the run's folder, if `root` names no other."""
         self.run = run
-        self.root = run.path("root")
-        _run("cp", "-a", base, self.root)
+        self.root = root or run.path("root")
+        _run("cp", "-a", base or _bare_base(), self.root)
         self.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
 
     def path(self, name):

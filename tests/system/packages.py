@@ -7,7 +7,7 @@ import shutil
 
 from clients import Control, Egd
 from daemons import Softkey, answers
-from debian import Bare, built_packages, package
+from debian import Bare, built_packages, package, with_our_packages
 from harness import check, check_contains, check_equal, main, need, peer, test, wait_until
 
 
@@ -37,8 +37,7 @@ def push_is_small(run):
 
 @test("Debian packages in a bare system: installed, run as they are, removed without a trace")
 def bare(run):
-    system = Bare(run)
-    system.install(package("ekeyd"), package("egd-push"), package("ekeyd-softkey"))
+    system = Bare(run, base=with_our_packages(run))
     check_contains(system.call("ekeyd", "--check-config"), r"/etc/ekeyd/ekeyd.conf: good", "the configuration as installed")
     for name in ("ekeyd", "egd-push", "softkey"):
         check_contains(system.call(name, "--version"), r"2\.0\.0", f"{name} --version")
