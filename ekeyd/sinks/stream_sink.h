@@ -23,7 +23,7 @@ class StreamSink : public Sink, private Taker {
   protected:
     // rate: bytes a second, 0 for no limit of its own.
     StreamSink(Loop& loop, Pool& pool, std::string address, std::uint64_t rate);
-    ~StreamSink() = default;
+    ~StreamSink() override = default;
 
     void start() { open_and_go_on(); }
 

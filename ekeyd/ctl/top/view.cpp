@@ -1,6 +1,7 @@
 #include "ekeyd/ctl/top/view.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "ekeyd/ctl/text.h"
@@ -61,7 +62,7 @@ void add_pool(const Sample& now, const Sample* before, double seconds, Lines& li
     const double size = now.daemon.number("PoolBytes").value_or(0);
     const double capacity = now.daemon.number("PoolCapacity").value_or(0);
     const double part = capacity > 0 ? std::clamp(size / capacity, 0.0, 1.0) : 0;
-    const auto filled = static_cast<std::size_t>(part * bar_width + 0.5);
+    const auto filled = static_cast<std::size_t>(std::lround(part * bar_width));
     std::string bar(filled, '#');
     bar.resize(static_cast<std::size_t>(bar_width), '.');
     const Fields* old = before == nullptr ? nullptr : &before->daemon;
