@@ -2,10 +2,11 @@
 """The documents, every Markdown file of the tree: links lead somewhere; options, commands, settings, files and messages that they name
 are there. howto.py tries what they tell to do."""
 import glob
+import json
 import os
 import re
 
-from harness import check, check_equal, main, program, source_folder, test
+from harness import build_folder, check, check_equal, main, program, source_folder, test
 from pages import FENCED, prose, spans, symptoms, text
 
 OURS = ("ekeyd", "ekeydctl", "ekey-rekey", "egd-push", "softkey")
@@ -23,6 +24,10 @@ def documents():
         found += [os.path.relpath(os.path.join(folder, name), top) for name in names if name.endswith(".md")]
     check("README.md" in found, f"no documents in {top}")
     return sorted(found)
+
+
+def source(pattern):
+    return glob.glob(os.path.join(source_folder(), pattern), recursive=True)
 
 
 def command_lines(document):
@@ -61,7 +66,7 @@ def listed_and_tried(run):
     named = set(re.findall(r"\]\(contrib/doc/([\w-]+)\.md\)", text("README.md")))
     check_equal(sorted(pages - named), [], "pages that README.md does not name")
     used = set()
-    for path in glob.glob(os.path.join(source_folder(), "tests", "*", "*.py")):
+    for path in source("tests/*/*.py"):
         used |= set(re.findall(r'Page\("([\w-]+)"\)', text(path)))
     with_blocks = {page for page in pages if "```" in text(f"contrib/doc/{page}.md")}
     check_equal(sorted(with_blocks - used), [], "pages that no test tries")
@@ -75,7 +80,7 @@ def names(run):
     settings = {option[2:] for option in options["ekeyd"] | options["egd-push"] if option.startswith("--")}
     commands = set(re.findall(r"(?m)^  ([a-z]+) ", helps["ekeydctl"]))
     manuals = "".join(text(path) for pattern in ("*/*.[1-8]", "tests/softkey/*.1")
-                      for path in glob.glob(os.path.join(source_folder(), pattern))).replace("\\-", "-").replace("\\fI", "")
+                      for path in source(pattern)).replace("\\-", "-").replace("\\fI", "")
     logged = literals()
     unknown, count = [], 0
 
@@ -102,7 +107,7 @@ def names(run):
         for parameter in re.findall(r"`([a-z][a-z0-9-]*=)[^` ]*`", prose(document)):
             known(document, parameter, parameter in manuals or parameter in logged or parameter in FOREIGN_PARAMETERS)
         for page, chapter in re.findall(rf"\b({'|'.join(OURS)}|ekeyd\.conf)\((\d)\)", text(document)):
-            known(document, f"{page}({chapter})", glob.glob(os.path.join(source_folder(), "**", f"{page}.{chapter}"), recursive=True))
+            known(document, f"{page}({chapter})", source(f"**/{page}.{chapter}"))
     check_equal(unknown, [], "names that are nowhere else")
     check(count > 80, f"only {count} names were found")
 
@@ -117,7 +122,7 @@ def files(run):
     missing = []
     for document in documents():
         for path in re.findall(r"(?:^|[\s`(])((?:contrib|tests|protocol|ekeyd|egd-push|udev)/[\w./*-]*[\w*])(?=[\s`),:;.]|$)", text(document)):
-            if not glob.glob(os.path.join(source_folder(), path)) and path not in BUILT and "NAME" not in path:
+            if not source(path) and path not in BUILT and "NAME" not in path:
                 missing.append(f"{document}: {path}")
     check_equal(missing, [], "files that are not there")
 
@@ -129,7 +134,7 @@ def literals():
     """All string literals of the programs, parts that are written one after the other as one."""
     found = []
     for pattern in ("ekeyd/**/*.cpp", "ekeyd/**/*.h", "egd-push/*.cpp", "egd-push/*.h", "protocol/**/*.cpp", "protocol/**/*.h"):
-        for path in glob.glob(os.path.join(source_folder(), pattern), recursive=True):
+        for path in source(pattern):
             for run_of in re.findall(r'"(?:[^"\\\n]|\\.)*"(?:\s*"(?:[^"\\\n]|\\.)*")*', text(path)):
                 found.append("".join(re.findall(r'"((?:[^"\\\n]|\\.)*)"', run_of)))
     return "\n".join(found)
@@ -142,8 +147,31 @@ def messages(run):
     check(len(found) > 35, f"only {len(found)} messages are quoted: {found}")
     check_equal(sorted(message for message in found if message not in known), [], "messages that no program says")
     seen = "\n".join(text(path) for pattern in ("tests/system/*.py", "tests/qemu/*.py", "tests/unit/**/*.cpp", "tests/softkey/*.cpp")
-                     for path in glob.glob(os.path.join(source_folder(), pattern), recursive=True))
+                     for path in source(pattern))
     check_equal(sorted(message for message in found - UNSEEN if message not in seen), [], "messages that no test has seen")
+
+
+@test("documents: the tests and benchmarks that how-we-know.md names for promises and figures are there")
+def known(run):
+    titles = set(re.findall(r'(?:TEST_CASE\(|@test\()"([^"]*)"', "\n".join(
+        text(path) for pattern in ("tests/unit/**/*.cpp", "tests/system/*.py") for path in source(pattern))))
+    # meson allows no colon in a name.
+    for kind in ("tests", "benchmarks"):
+        with open(os.path.join(build_folder(), "meson-info", f"intro-{kind}.json"), encoding="utf-8") as file:
+            titles |= {entry["name"].replace(" -", ":") for entry in json.load(file)}
+    titles = {title.replace(" -", ":") for title in titles}
+    page = text("contrib/doc/how-we-know.md")
+    promises = re.findall(r"(?ms)^(\d)\. .*?((?:^ +- `[^`]+`\n)+)", page)
+    check_equal([number for number, _ in promises], [str(number) for number in range(1, 9)], "the promises")
+    missing = []
+    for number, listed in promises:
+        for title in re.findall("`([^`]+)`", listed):
+            if not any(known.startswith(f"promise {number}: {title}") for known in titles):
+                missing.append(f"promise {number}: {title}")
+    figures = [row.split(" | ")[2] for row in re.findall(r"(?m)^\| .*$", page.partition("## Measured")[2].partition("How soon")[0])[1:]]
+    named = [name for cell in figures + re.findall(r"Measured by (`[^`]+`)", page) for name in re.findall("`([^`]+)`", cell)]
+    check(len(named) > 10 and all("`" in cell or "the same" in cell for cell in figures), f"figures without a test: {figures}")
+    check_equal(missing + [name for name in named if name not in titles], [], "tests and benchmarks that are not there")
 
 
 if __name__ == "__main__":
