@@ -10,6 +10,7 @@
 #include "ekeyd/control/server.h"
 #include "ekeyd/pipeline.h"
 #include "ekeyd/reload.h"
+#include "ekeyd/restart.h"
 #include "ekeyd/runtime/daemon.h"
 #include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/loop.h"
@@ -73,26 +74,6 @@ std::string absolute(const std::string& file) {
     return file.empty() ? file : std::filesystem::absolute(file).string();
 }
 
-void sort(std::vector<PassedDescriptor> descriptors, PassedSockets& sockets) {
-    for (PassedDescriptor& passed : descriptors) {
-        if (PassedSockets::listens(passed.fd.get())) {
-            sockets.keep(std::move(passed));
-        } else {
-            log::warning(
-                "a descriptor that the service manager passed is closed: it is no stream socket that listens",
-                {{"name", passed.name}});
-        }
-    }
-}
-
-// Who connects there would wait. It is kept all the same, for a line that is added later.
-void tell_idle(const PassedSockets& sockets) {
-    for (const std::string& address : sockets.idle()) {
-        log::warning("the service manager passed a socket that no listen and no control line names",
-                     {{"address", address}});
-    }
-}
-
 int run(const config::Settings& settings, Reloader::CommandLine command_line,
         std::vector<PassedDescriptor> descriptors) {
     const log::Level level = need(log::parse_level(settings.log_level));
@@ -102,7 +83,7 @@ int run(const config::Settings& settings, Reloader::CommandLine command_line,
 
     log::debug("open files", {{"limit", raise_open_files_limit()}});
     PassedSockets passed;
-    sort(std::move(descriptors), passed);
+    passed.keep_from(descriptors);
     Loop loop;
     const StopSignals signals(loop);
     std::signal(SIGPIPE, SIG_IGN); // a reader that went away is an error of the write
@@ -128,7 +109,7 @@ int run(const config::Settings& settings, Reloader::CommandLine command_line,
         controls.push_back(
             need(control::ControlServer::open(loop, pipeline, address, &passed), control.where));
     }
-    tell_idle(passed);
+    passed.tell_idle();
     const Sandbox sandbox = parse_sandbox(settings.sandbox);
     Confinement confinement;
     need(confine_files(confinement, sandbox, file_rules(settings))); // before the first source's thread
@@ -142,6 +123,7 @@ int run(const config::Settings& settings, Reloader::CommandLine command_line,
     background.ready();
     log::open(target, "ekeyd", level);
     log_confinement(confinement);
+    take_clients_over(pipeline, std::move(descriptors));
     log::notice("ready", {{"version", EKEYD_VERSION},
                           {"config", settings.config_file.empty() ? "none" : settings.config_file},
                           {"sources", settings.source.size()},
@@ -151,6 +133,7 @@ int run(const config::Settings& settings, Reloader::CommandLine command_line,
     tell_service_manager("READY=1");
     loop.run();
     tell_service_manager("STOPPING=1");
+    hand_clients_over(pipeline);
     log::notice("stopped");
     return done;
 }

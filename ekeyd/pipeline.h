@@ -16,6 +16,7 @@
 #include "ekeyd/config/keyring.h"
 #include "ekeyd/config/settings.h"
 #include "ekeyd/control/subject.h"
+#include "ekeyd/listeners/kept_state.h"
 #include "ekeyd/listeners/listener.h"
 #include "ekeyd/metrics/figures.h"
 #include "ekeyd/pool/pool.h"
@@ -83,6 +84,12 @@ class Pipeline final : public control::Subject,
 
     // Sockets that a service manager passed, for listeners; they must outlive this.
     void set_passed_sockets(PassedSockets& passed) { passed_ = &passed; }
+
+    // The EGD clients that can go on in another process; without parameters, so that they find their listener
+    // when those have changed. Serves nobody after that.
+    std::vector<KeptListener> let_clients_go();
+    // Serves one of them at the listener that it had, or closes it; says why.
+    Result<void> take_client_over(std::string_view where, KeptClient client);
 
     // Takes `to` in the place of `from` for sources, listeners, sinks, the keyring, the reserve, and what
     // listeners have from files. An address that is in both stays untouched, as does what was added over the

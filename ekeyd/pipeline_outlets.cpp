@@ -61,6 +61,34 @@ Result<void> Pipeline::remove_listener(std::string_view address) {
     return removed;
 }
 
+namespace {
+std::string without_parameters(const std::string& text) {
+    const auto address = config::parse_address(text);
+    return address ? address->kind + ':' + address->rest : text;
+}
+} // namespace
+
+std::vector<KeptListener> Pipeline::let_clients_go() {
+    std::vector<KeptListener> kept;
+    for (const auto& listener : listeners_) {
+        const std::uint64_t clients = listener->counters().clients;
+        auto those = listener->let_go();
+        const std::uint64_t closed = clients - those.size();
+        kept.push_back({without_parameters(listener->address()), std::move(those), closed});
+    }
+    return kept;
+}
+
+Result<void> Pipeline::take_client_over(std::string_view where, KeptClient client) {
+    for (const auto& listener : listeners_) {
+        if (without_parameters(listener->address()) == where) {
+            return listener->take_over(std::move(client)) ? Result<void>()
+                                                          : fail("its listener does not admit it");
+        }
+    }
+    return fail("its listener is no more");
+}
+
 // Those lent to a listener that is no more.
 void Pipeline::take_back_sockets(std::string_view address) {
     const bool listens = std::any_of(listeners_.begin(), listeners_.end(),

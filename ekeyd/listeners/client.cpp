@@ -57,6 +57,9 @@ void Client::enter(State state) {
 }
 
 bool Client::vanished() const {
+    if (!socket_) {
+        return true; // it has let go
+    }
     pollfd about{socket_.get(), 0, 0};
     return poll(&about, 1, 0) > 0 && (about.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
@@ -95,6 +98,11 @@ void Client::on_ready(int events) {
     case State::stalled: send_unsent(); break;
     case State::lost: break;
     }
+    settle();
+}
+
+// What it is now decides what is waited for. It may be destroyed.
+void Client::settle() {
     if (state_ == State::reading && end_) {
         enter(State::lost);
     }

@@ -13,7 +13,9 @@
 #pragma once
 
 #include <array>
+#include <optional>
 
+#include "ekeyd/listeners/kept_client.h"
 #include "ekeyd/listeners/seal.h"
 #include "ekeyd/listeners/timeouts.h"
 #include "ekeyd/listeners/unsent.h"
@@ -33,13 +35,18 @@ class Client final : public Taker {
 
     std::uint32_t index() const { return index_; }   // its place in the table
     const Seal* seal() const { return seal_.get(); } // null when its link is clear
-    void begin(); // with what came before it was a client; it may be destroyed by that
+    void begin();                   // with what came before it was a client; it may be destroyed by that
+    void go_on_with(ByteView owed); // with what it asked another process for (kept_client.h); likewise
+    // Lets go of its socket, with what it has asked for and not got; the client is lost then. Nothing when
+    // its link is sealed, or does not take answers that are under way: bytes that left the pool go nowhere
+    // else.
+    std::optional<KeptClient> let_go();
 
     // It waits, and the loop cannot tell about its socket: that is full of requests, or was half closed.
     bool unwatched() const { return waits() && (end_ || held_ == input_size); }
     bool lost() const { return state_ == State::lost; }
-    // Its peer is gone for good: reset, or (Unix) closed. A TCP peer that only closed its side may still
-    // read.
+    // Its peer is gone for good: reset, or (Unix) closed; or it is another process's. A TCP peer that only
+    // closed its side may still read.
     bool vanished() const;
 
     std::size_t wanted() const override;
@@ -50,7 +57,7 @@ class Client final : public Taker {
 
   private:
     // Requests that can be answered together; a client that sends more has them read the next time.
-    static constexpr std::size_t input_size = 64;
+    static constexpr std::size_t input_size = Owed::capacity - egd::max_request;
 
     enum class State : Byte {
         reading,
@@ -66,6 +73,7 @@ class Client final : public Taker {
     ssize_t read(ByteSpan into);
     ssize_t write(ByteView bytes);
     void receive();
+    void settle();
     void read_on();
     void receive_ahead();
     void send_unsent();

@@ -33,14 +33,21 @@ ClientTable::ClientTable(Loop& loop, Pool& pool, std::unique_ptr<Supply> supply,
 ClientTable::~ClientTable() = default;
 
 void ClientTable::admit(Fd socket, const IpAddress& from, std::unique_ptr<Seal> seal) {
+    if (Client* const client = enter(std::move(socket), from, std::move(seal))) {
+        client->begin();
+    }
+}
+
+// Null when the limits say no.
+Client* ClientTable::enter(Fd socket, const IpAddress& from, std::unique_ptr<Seal> seal) {
     if (!may_come(socket.get(), from)) {
         ++counters_.refused;
-        return;
+        return nullptr;
     }
     const auto index = free_place();
     if (!index) {
         ++counters_.refused;
-        return;
+        return nullptr;
     }
     if (pacer_ && !pacer_->enter(*index, from, Loop::now())) {
         ++counters_.refused;
@@ -49,13 +56,13 @@ void ClientTable::admit(Fd socket, const IpAddress& from, std::unique_ptr<Seal> 
             log::warning("clients refused: as many of their network as max-clients-network are connected",
                          {{"listener", address_}, {"address", from.text()}, {"times", times}});
         }
-        return;
+        return nullptr;
     }
     free_.pop_back();
     cell(*index).emplace(*this, loop_, std::move(socket), *index, std::move(seal));
     ++counters_.accepted;
     ++counters_.clients;
-    cell(*index)->begin();
+    return &*cell(*index);
 }
 
 bool ClientTable::may_come(int socket, const IpAddress& from) {

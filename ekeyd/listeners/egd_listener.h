@@ -21,6 +21,8 @@ class EgdListener final : public Listener, AcceptOwner {
     const std::string& address() const override { return address_; }
     std::string bound_address() const override;
     Counters counters() const override { return clients_.counters(); }
+    std::vector<KeptClient> let_go() override { return clients_.let_go(); }
+    bool take_over(KeptClient client) override { return clients_.take_over(std::move(client)); }
 
   private:
     void on_accepted(Fd socket, const IpAddress& from) override { clients_.admit(std::move(socket), from); }

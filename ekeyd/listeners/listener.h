@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ekeyd/config/address.h"
+#include "ekeyd/listeners/kept_client.h"
 #include "ekeyd/listeners/mixer.h"
 #include "ekeyd/listeners/wait_histogram.h"
 #include "ekeyd/pool/pool.h"
@@ -57,6 +58,11 @@ class Listener {
     virtual Result<void> check_files() const { return {}; }
     // Reads again what it has from files. Errors: what is wrong, and where; then nothing changes.
     virtual Result<void> reload() { return {}; }
+    // Clients that can go on in another process, each with what it is owed; the listener is of no use then.
+    // Without those of sealed links, whose keys never leave locked memory, and of HTTP, who ask again.
+    virtual std::vector<KeptClient> let_go() { return {}; }
+    // Serves one of them, within its limits, or closes it; false then.
+    virtual bool take_over(KeptClient) { return false; }
     // Clients of sealed links have been told of fewer hosts than our noise has passed by now.
     virtual void on_path_grown() {}
 };

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/tcp_socket.h"
 #include "ekeyd/runtime/vsock_socket.h"
 
@@ -118,6 +119,10 @@ int option(int fd, int name) {
     return getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
 }
 
+bool listens(int fd) {
+    return option(fd, SO_ACCEPTCONN) == 1 && option(fd, SO_TYPE) == SOCK_STREAM;
+}
+
 } // namespace
 
 std::vector<PassedDescriptor> take_passed_descriptors() {
@@ -142,12 +147,16 @@ std::vector<PassedDescriptor> take_passed_descriptors() {
     return passed;
 }
 
-bool PassedSockets::listens(int fd) {
-    return option(fd, SO_ACCEPTCONN) == 1 && option(fd, SO_TYPE) == SOCK_STREAM;
-}
-
-void PassedSockets::keep(PassedDescriptor passed) {
-    kept_.push_back({std::move(passed.fd), {}});
+void PassedSockets::keep_from(std::vector<PassedDescriptor>& descriptors) {
+    std::vector<PassedDescriptor> others;
+    for (PassedDescriptor& passed : descriptors) {
+        if (listens(passed.fd.get())) {
+            kept_.push_back({std::move(passed.fd), {}});
+        } else {
+            others.push_back(std::move(passed));
+        }
+    }
+    descriptors = std::move(others);
 }
 
 Result<Fd> PassedSockets::lend(const sockaddr* address, const std::string& to) {
@@ -187,6 +196,13 @@ std::vector<std::string> PassedSockets::idle() const {
         }
     }
     return addresses;
+}
+
+void PassedSockets::tell_idle() const {
+    for (const std::string& address : idle()) {
+        log::warning("the service manager passed a socket that no listen and no control line names",
+                     {{"address", address}});
+    }
 }
 
 } // namespace ekey

@@ -32,10 +32,8 @@ class PassedSockets {
     PassedSockets(const PassedSockets&) = delete;
     PassedSockets& operator=(const PassedSockets&) = delete;
 
-    // Whether a descriptor is a stream socket that listens.
-    static bool listens(int fd);
-    // Keeps one that does.
-    void keep(PassedDescriptor passed);
+    // Keeps those that are stream sockets that listen; the others stay where they are.
+    void keep_from(std::vector<PassedDescriptor>& descriptors);
 
     // A descriptor of its own for `to`, non-blocking, of the socket that is bound to `address`; none when
     // none was passed. An Error when it is lent already. Unix: a path that leads to the same file is the same
@@ -45,6 +43,8 @@ class PassedSockets {
 
     // Those that nobody listens on: "unix:/path", "tcp:127.0.0.1:8888", "vsock:any:888".
     std::vector<std::string> idle() const;
+    // Logs those: who connects there waits until a line is added that listens.
+    void tell_idle() const;
 
   private:
     struct Kept {

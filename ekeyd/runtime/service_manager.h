@@ -1,11 +1,22 @@
 // Readiness, as sd_notify(3) tells it to a service manager: a datagram to the socket named in NOTIFY_SOCKET.
 #pragma once
 
+#include <optional>
 #include <string_view>
+
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "ekeyd/runtime/loop.h"
 
 namespace ekey {
+
+// Where the service manager listens; nothing when none asked to be told.
+struct NotifyAddress {
+    sockaddr_un address;
+    socklen_t size;
+};
+std::optional<NotifyAddress> notify_address();
 
 // Sends "NAME=VALUE" lines. Does nothing when no service manager asked for it; a failure is ignored, since
 // nobody else could do anything about it. Never blocks.

@@ -53,6 +53,31 @@ RequestParser::Step RequestParser::parse(ByteView in) {
     return {used, state_ == State::failed ? Event::error : Event::need_more, {}, {}};
 }
 
+std::size_t RequestParser::encode_position(ByteSpan out) const {
+    assert(out.size() >= write_header);
+    constexpr Byte no_command = 0xff;
+    // The bits that a write claims are not kept, so zeros stand for them.
+    const auto begun = [&](Command command, std::size_t size) {
+        std::fill_n(out.begin(), size, Byte{0});
+        out[0] = static_cast<Byte>(command);
+        return size;
+    };
+    switch (state_) {
+    case State::command: break;
+    case State::read_count: return begun(Command::read, 1);
+    case State::blocking_count: return begun(Command::read_blocking, 1);
+    case State::write_bits_high: return begun(Command::write, 1);
+    case State::write_bits_low: return begun(Command::write, 2);
+    case State::write_count: return begun(Command::write, 3);
+    case State::payload:
+        begun(Command::write, write_header);
+        out[write_header - 1] = remaining_;
+        return write_header;
+    case State::failed: out[0] = no_command; return 1;
+    }
+    return 0;
+}
+
 std::size_t encode_level(std::uint64_t bits, ByteSpan out) {
     assert(out.size() >= 4);
     const auto value =

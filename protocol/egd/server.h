@@ -27,6 +27,10 @@ class RequestParser {
     // True in the middle of a request: an end of the stream here has cut something off.
     bool inside_request() const { return state_ != State::command; }
 
+    // Writes the bytes after which a new parser is where this one is, and returns their number, 0 to
+    // write_header. After an error that is one byte which is no command. `out` holds at least write_header.
+    std::size_t encode_position(ByteSpan out) const;
+
   private:
     enum class State : Byte {
         command,

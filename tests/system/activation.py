@@ -145,7 +145,7 @@ def not_listeners(run):
         ours.settimeout(60)
         check_equal(ours.recv(1), b"", "what the other end of a connection hears")
     for name in ("connected", "datagrams", "file"):
-        daemon.program.wait_output(rf"is closed: .*name={name}$")
+        daemon.program.wait_output(rf"is closed: .*name={name} times=1$")
     daemon.seeded()
     other = run.write("other.conf", f"control = unix:{run.path('c.sock')}\nlisten = {daemon.egd}\nkeyring = {run.path('keyring')}\n")
     # A number in the place of the program is LISTEN_PID's.

@@ -55,6 +55,8 @@ constexpr const char* plain[] = {
     "mknodat", "unlink", "unlinkat", "rename", "renameat", "renameat2", "chmod", "fchmod", "fchmodat",
     "chown", "chown32", "lchown", "lchown32", "fchown", "fchown32", "fchownat", "fsync", "fdatasync",
     "ftruncate", "ftruncate64", "fsetxattr", "lsetxattr", "flock", "fcntl", "fcntl64", "dup", "dup2", "dup3",
+    // the list of clients for the next process (restart.h)
+    "memfd_create",
     // memory; executable mappings too, because modules that look up names are loaded when they are needed
     "brk", "mmap", "mmap2", "munmap", "mremap", "mprotect", "madvise", "mlock", "mlock2", "munlock",
     // randomness

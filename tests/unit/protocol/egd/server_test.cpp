@@ -146,3 +146,30 @@ TEST_CASE("egd server: answers") {
     CHECK(as_text(ByteView(out, 20)) == "\x13"
                                         "9223372036854775807");
 }
+
+TEST_CASE(
+    "a new parser that is given the position of another goes on where that one was, wherever it is cut") {
+    // Each command, writes with and without bytes, and what is no command.
+    const std::vector<Byte> in{0, 1, 2, 2, 3, 3,    0, 9, 4, 2, 1, 4, 3, 3,
+                               1, 1, 0, 4, 2, 0xff, 3, 0, 0, 1, 9, 9, 0, 1};
+    egd::RequestParser whole;
+    const Seen all = feed(whole, in, in.size());
+    REQUIRE(all.error);
+    for (std::size_t cut = 0; cut <= in.size(); ++cut) {
+        egd::RequestParser first, second;
+        Seen seen = feed(first, {in.begin(), in.begin() + static_cast<std::ptrdiff_t>(cut)}, 1);
+        Byte position[egd::write_header];
+        const std::size_t size = first.encode_position(position);
+        REQUIRE(size <= sizeof position);
+        const Seen between = feed(second, {position, position + size}, 1);
+        CHECK(between.requests.empty());
+        CHECK(between.written.empty());
+        CHECK(between.error == seen.error);
+        CHECK(second.inside_request() == first.inside_request());
+        const Seen rest = feed(second, {in.begin() + static_cast<std::ptrdiff_t>(cut), in.end()}, 1);
+        seen.requests.insert(seen.requests.end(), rest.requests.begin(), rest.requests.end());
+        CHECK(seen.requests == all.requests);
+        CHECK(seen.written + rest.written == all.written);
+        CHECK((seen.error || rest.error));
+    }
+}
