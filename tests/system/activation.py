@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Sockets that a service manager opens and passes to ekeyd."""
+import hashlib
 import os
 import re
 import signal
@@ -56,14 +57,14 @@ def reload(daemon):
         return control.command("Reload")
 
 
-@test("passed sockets: EGD on Unix and TCP, HTTP, sealed and control are served as their lines say; the files stay when ekeyd ends")
+@test("passed sockets: EGD on Unix and TCP, HTTP, pollen, sealed and control are served as their lines say; the files stay when ekeyd ends")
 def every_kind(run):
     passed = sockets(run)
     unix, control = passed.unix("ekeyd.egd"), passed.unix("ekeyd.sock")
-    tcp, http, sealed, _ = (passed.tcp(name) for name in ("tcp", "http", "sealed", "nobody's"))
+    tcp, http, pollen, sealed, _ = (passed.tcp(name) for name in ("tcp", "http", "pollen", "sealed", "nobody's"))
     peers = run.write("peers", "")
     run.run("ekeydctl", "keygen", run.path("identity"))
-    daemon = Ekeyd(run, f"listen = tcp:{tcp},max-clients=1", f"listen = http:{http}", f"listen = sealed:{sealed},peers={peers}",
+    daemon = Ekeyd(run, f"listen = tcp:{tcp},max-clients=1", f"listen = http:{http}", f"listen = pollen:{pollen}", f"listen = sealed:{sealed},peers={peers}",
                    f"identity = {run.path('identity')}", softkeys=[Softkey(run)], descriptors=passed.descriptors())
     daemon.program.wait_output(r"no listen and no control line names.*address=tcp:127.0.0.1:\d+")
     check_equal(daemon.program.output().count("line names"), 1, "warnings about sockets")
@@ -74,6 +75,9 @@ def every_kind(run):
         check(second.closed_within(), "the line's max-clients is not kept")
     with urllib.request.urlopen(f"http://{http}/healthz", timeout=60) as answer:
         check_equal(answer.read(), b"ok\n", "the HTTP listener")
+    challenge = hashlib.sha512(b"of no weight").hexdigest()
+    with urllib.request.urlopen(f"http://{pollen}/?challenge={challenge}", timeout=60) as answer:
+        check_equal(len(answer.read().split()), 2, "lines of pollen's answer")
     with socket.create_connection(sealed.split(":"), timeout=60) as stranger:
         stranger.sendall(bytes(200))
         check_equal(stranger.recv(1), b"", "what a stranger is told on the sealed listener")
