@@ -73,18 +73,18 @@ Result<Certificate> Certificate::read(const std::string& certificate_file, const
     if (!key) {
         return tl::unexpected(key.error());
     }
-    if ((key->mode & (S_IRWXO | S_IWGRP)) != 0) {
-        char mode[8];
-        std::snprintf(mode, sizeof mode, "%04o", static_cast<unsigned>(key->mode) & 07777u);
-        return fail("key " + key_file + " is open to others (mode " + mode +
-                    "): chmod 640 it or less, and make a new one if somebody may have read it");
-    }
     if (holds(key->text(), "-----BEGIN ENCRYPTED PRIVATE KEY-----") ||
         holds(key->text(), "Proc-Type: 4,ENCRYPTED")) {
         return fail("key " + key_file + " has a password: a daemon has nobody to ask for it");
     }
     if (!holds(key->text(), "PRIVATE KEY-----")) {
         return fail("key " + key_file + " holds no private key");
+    }
+    if ((key->mode & (S_IRWXO | S_IWGRP)) != 0) {
+        char mode[8];
+        std::snprintf(mode, sizeof mode, "%04o", static_cast<unsigned>(key->mode) & 07777u);
+        return fail("key " + key_file + " is open to others (mode " + mode +
+                    "): chmod 640 it or less, and make a new one if somebody may have read it");
     }
     SecretBytes exact(key->size + 1);
     std::memcpy(exact.data(), key->bytes.data(), key->size);

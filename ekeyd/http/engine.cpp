@@ -16,8 +16,9 @@ constexpr Duration look_every = std::chrono::seconds(1);
 // The longest request line with its headers, twice what browsers send; and room for the answer's headers.
 constexpr std::size_t memory_a_connection = 8192;
 
-// TLS 1.2 and 1.3, in the server's order.
-constexpr const char* tls_priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE";
+// TLS 1.2 and 1.3. The order is the clients: a server that insists on a group of its own asks for another
+// hello.
+constexpr const char* tls_priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 
 bool has_no_body(std::string_view method) {
     return method == MHD_HTTP_METHOD_GET || method == MHD_HTTP_METHOD_HEAD;
@@ -107,19 +108,20 @@ void Engine::on_message(void* self, const char* format, va_list arguments) noexc
         return;
     }
     try {
-        engine.message_ = line;
-        engine.message_.erase(engine.message_.find_last_not_of(" \n") + 1);
+        std::string_view text = line;
+        text = text.substr(0, text.find_last_not_of(" .\n") + 1);
+        engine.message_ += (engine.message_.empty() ? "" : "; ") + std::string(text);
     } catch (const std::exception&) { // no memory: then without
         engine.message_.clear();
     }
 }
 
 bool Engine::add(Fd socket) {
-    sockaddr_storage from{};
+    sockaddr_storage from{}; // of no use to us; the library wants one
     socklen_t size = sizeof from;
     getpeername(socket.get(), reinterpret_cast<sockaddr*>(&from), &size);
     const bool added = library_.add_connection(daemon_, socket.release(), reinterpret_cast<sockaddr*>(&from),
-                                               sizeof from) == MHD_YES; // or it has closed the socket
+                                               size) == MHD_YES; // or it has closed the socket
     run();
     return added;
 }
@@ -209,6 +211,9 @@ MHD_Result Engine::on_access(void* self, MHD_Connection* handle, const char* pat
     try {
         const bool first = *request == nullptr;
         *request = found;
+        if (first) {
+            engine.handler_.on_head(connection);
+        }
         if (has_no_body(connection.method)) {
             if (first || *upload_size != 0) { // an answer now would end the connection: the library thinks
                 *upload_size = 0;             // that a body is refused
@@ -251,11 +256,6 @@ void Engine::on_completed(void* self, MHD_Connection* handle, void** request,
 
 void Engine::connected(MHD_Connection* handle, void** context) {
     const auto* info = library_.get_connection_info(handle, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const auto* peer = library_.get_connection_info(handle, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    sockaddr_storage from{};
-    if (peer != nullptr && peer->client_addr != nullptr) { // as large as add() has said
-        std::memcpy(&from, peer->client_addr, sizeof from);
-    }
     connections_.push_front(
         Connection(*this, handle, info->connect_fd, Loop::now() + std::chrono::seconds(limits_.request)));
     Connection& made = connections_.front();
@@ -264,9 +264,7 @@ void Engine::connected(MHD_Connection* handle, void** context) {
     if (!look_.active()) {
         look_.every(look_every);
     }
-    if (!handler_.on_connected(made, IpAddress::of(from))) {
-        shutdown(made.socket, SHUT_RDWR);
-    }
+    handler_.on_connected(made);
 }
 
 void Engine::disconnected(void** context) {

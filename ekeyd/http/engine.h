@@ -16,7 +16,6 @@
 
 #include "ekeyd/http/certificate.h"
 #include "ekeyd/http/response.h"
-#include "ekeyd/listeners/network.h"
 #include "ekeyd/runtime/handle.h"
 #include "ekeyd/runtime/loop.h"
 
@@ -63,12 +62,10 @@ struct Connection {
 
 class Handler {
   public:
-    // A connection was accepted from `from` (which has no family when that is no IP peer). False: it is
-    // closed.
-    virtual bool on_connected(Connection& connection, const IpAddress& from) {
-        static_cast<void>(connection), static_cast<void>(from);
-        return true;
-    }
+    // From within Engine::add().
+    virtual void on_connected(Connection& connection) { static_cast<void>(connection); }
+    // The head of a request is there.
+    virtual void on_head(Connection& connection) { static_cast<void>(connection); }
     // How much of a request's body is wanted; one that is longer is handled without. Not asked for GET and
     // HEAD, whose bodies mean nothing. 0: no body is wanted with this method, and the request is handled
     // before it comes.

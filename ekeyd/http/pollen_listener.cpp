@@ -1,5 +1,8 @@
 #include "ekeyd/http/pollen_listener.h"
 
+#include <cerrno>
+#include <cstring>
+
 #include "ekeyd/config/kinds.h"
 #include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/tcp_socket.h"
@@ -136,6 +139,8 @@ Result<std::unique_ptr<Listener>> PollenListener::open(Loop& loop, Pool& pool, c
     }
     if (*certificate) {
         made->certificate_ = (*certificate)->fingerprint();
+        HelloGateOwner& owner = *made;
+        made->gate_.emplace(loop, owner, std::chrono::seconds(longest_request));
     }
     made->engine_ = std::move(*engine);
     std::vector<int> borrowed;
@@ -167,15 +172,31 @@ void PollenListener::on_accepted(Fd socket, const IpAddress& from) {
     if (!limits.access.admits(from)) {
         ++denied_;
         refuse("the listener's rules do not admit them", from, said_denied_);
-    } else if (service_.counters().clients >= limits.max_clients || !engine_->add(std::move(socket))) {
+    } else if (service_.counters().clients >= limits.max_clients) {
         refuse("as many as max-clients are connected", from, said_full_);
+    } else if (const auto place = service_.enter(from)) {
+        if (gate_) {
+            gate_->add(std::move(socket), *place, from);
+        } else {
+            service_.connect(*engine_, std::move(socket), *place);
+        }
     }
+}
+
+void PollenListener::on_hello(Fd socket, std::uint32_t place, const IpAddress& from) {
+    service_.connect(*engine_, std::move(socket), place, [this, from] { gate_->left(from); });
+}
+
+void PollenListener::on_no_hello(std::uint32_t place) {
+    ++no_hello_;
+    service_.leave(place);
 }
 
 Listener::Counters PollenListener::counters() const {
     Counters all = service_.counters();
     all.refused += refused_;
     all.denied += denied_;
+    all.protocol_errors += no_hello_;
     all.timed_out += timed_out_ + engine_->counters().timed_out;
     for (const auto& engine : before_) {
         all.timed_out += engine->counters().timed_out;
@@ -208,17 +229,27 @@ Result<std::unique_ptr<Engine>> PollenListener::start(const std::optional<Certif
     return engine;
 }
 
-// Nothing, when there is no other certificate now.
-Result<std::optional<Certificate>> PollenListener::read_again() const {
+// Those that are not in use yet; nothing, when there are none, or when this user may not read them.
+Result<std::optional<Certificate>> PollenListener::read_new(bool tell) const {
     auto certificate = read();
-    if (!certificate || !*certificate || (*certificate)->fingerprint() == *certificate_) {
-        return certificate ? std::optional<Certificate>() : std::move(certificate);
+    if (!certificate) {
+        const std::string& why = certificate.error().what;
+        if (why.find(std::strerror(EACCES)) == std::string::npos) {
+            return certificate;
+        }
+        if (tell) {
+            log::warning("the certificate stays as it was", {{"listener", address_}, {"reason", why}});
+        }
+        return std::nullopt;
+    }
+    if (*certificate && (*certificate)->fingerprint() == *certificate_) {
+        certificate->reset();
     }
     return certificate;
 }
 
 Result<void> PollenListener::check_files() const {
-    const auto certificate = read_again();
+    const auto certificate = read_new(false);
     if (!certificate) {
         return tl::unexpected(certificate.error());
     }
@@ -231,7 +262,7 @@ Result<void> PollenListener::check_files() const {
 }
 
 Result<void> PollenListener::reload() {
-    auto certificate = read_again();
+    auto certificate = read_new(true);
     if (!certificate) {
         return tl::unexpected(certificate.error());
     }

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "ekeyd/http/certificate.h"
+#include "ekeyd/http/hello_gate.h"
 #include "ekeyd/http/pollen_service.h"
 #include "ekeyd/listeners/acceptor.h"
-#include "ekeyd/listeners/handshake_limits.h"
 
 namespace ekey::http {
 
@@ -22,7 +22,7 @@ struct PollenOptions {
 };
 Result<PollenOptions> read_pollen_options(const config::Address& address);
 
-class PollenListener final : public Listener, AcceptOwner {
+class PollenListener final : public Listener, AcceptOwner, HelloGateOwner {
   public:
     static Result<std::unique_ptr<Listener>> open(Loop& loop, Pool& pool, const config::Address& address,
                                                   Mixer* mixer, PassedSockets* passed);
@@ -40,10 +40,12 @@ class PollenListener final : public Listener, AcceptOwner {
     PollenListener(const Library& library, Loop& loop, Pool& pool, std::string address, PollenOptions options,
                    Mixer* mixer, std::vector<Fd> sockets);
     void on_accepted(Fd socket, const IpAddress& from) override;
+    void on_hello(Fd socket, std::uint32_t place, const IpAddress& from) override;
+    void on_no_hello(std::uint32_t place) override;
     void refuse(const char* why, const IpAddress& from, Throttle& said);
     Result<std::unique_ptr<Engine>> start(const std::optional<Certificate>& certificate) const;
     Result<std::optional<Certificate>> read() const;
-    Result<std::optional<Certificate>> read_again() const;
+    Result<std::optional<Certificate>> read_new(bool tell) const;
     void forget_empty();
 
     const Library& library_;
@@ -53,11 +55,12 @@ class PollenListener final : public Listener, AcceptOwner {
     std::vector<Fd> sockets_;
     mutable PollenService service_;                       // its engines call it
     std::optional<Certificate::Fingerprint> certificate_; // in use
+    std::optional<HelloGate> gate_;                       // with TLS; engines tell it of connections that end
     std::unique_ptr<Engine> engine_;
     std::vector<std::unique_ptr<Engine>>
         before_; // with certificates that were replaced, until they are empty
     std::optional<Acceptor> acceptor_;
-    std::uint64_t refused_ = 0, denied_ = 0, timed_out_ = 0;
+    std::uint64_t refused_ = 0, denied_ = 0, timed_out_ = 0, no_hello_ = 0;
     Throttle said_denied_, said_full_;
 };
 

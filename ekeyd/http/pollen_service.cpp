@@ -56,47 +56,74 @@ PollenService::~PollenService() = default;
 
 // ---- connections
 
-std::uint32_t PollenService::free_id() {
-    const auto found = std::find(clients_.begin(), clients_.end(), nullptr);
-    const auto id = static_cast<std::uint32_t>(found - clients_.begin());
-    if (found == clients_.end()) {
+std::optional<PollenService::Place> PollenService::enter(const IpAddress& from) {
+    if (free_.empty()) {
+        free_.push_back(static_cast<Place>(clients_.size()));
         clients_.push_back(nullptr);
+        free_.reserve(clients_.size()); // so that giving a place back never fails
     }
-    return id;
-}
-
-bool PollenService::on_connected(Connection& connection, const IpAddress& from) {
-    const std::uint32_t id = free_id();
-    auto client = std::make_unique<PollenClient>(*this, connection, id, options_.limits.local);
-    if (pacer_ && !pacer_->enter(id, from, Loop::now())) {
+    const Place place = free_.back();
+    if (pacer_ && !pacer_->enter(place, from, Loop::now())) {
         ++counters_.refused;
         ++counters_.network_full;
         if (const auto times = said_network_full_.count(Loop::now())) {
             log::warning("clients refused: as many of their network as max-clients-network are connected",
                          {{"listener", address_}, {"address", from.text()}, {"times", times}});
         }
-        return false;
+        return std::nullopt;
     }
-    clients_[id] = client.get();
-    connection.data = std::move(client);
+    free_.pop_back();
     ++counters_.accepted;
     ++counters_.clients;
-    return true;
+    return place;
 }
 
-void PollenService::on_disconnected(Connection& connection) {
-    auto* const client = static_cast<PollenClient*>(connection.data.get());
-    if (client == nullptr) { // was refused
-        return;
-    }
-    clear(*client);
-    clients_[client->id_] = nullptr;
+void PollenService::leave(Place place) {
+    clients_[place] = nullptr;
+    free_.push_back(place);
     if (pacer_) {
-        pacer_->leave(client->id_, Loop::now());
+        pacer_->leave(place, Loop::now());
         pace_timer_.at(pacer_->next());
     }
     --counters_.clients;
     ++counters_.closed;
+}
+
+void PollenService::connect(Engine& engine, Fd socket, Place place, std::function<void()> on_shown) {
+    coming_ = std::make_unique<PollenClient>(*this, place, std::move(on_shown), options_.limits.local);
+    clients_[place] = coming_.get();
+    engine.add(std::move(socket));
+    if (const auto refused = std::move(coming_)) { // no memory, as a rule
+        shown(*refused);
+        leave(place);
+    }
+}
+
+void PollenService::on_connected(Connection& connection) {
+    if (coming_) {
+        coming_->connection_ = &connection;
+        connection.data = std::move(coming_);
+    }
+}
+
+void PollenService::on_head(Connection& connection) {
+    if (auto* const client = static_cast<PollenClient*>(connection.data.get())) {
+        shown(*client);
+    }
+}
+
+void PollenService::shown(PollenClient& client) {
+    if (const auto call = std::exchange(client.on_shown_, {})) {
+        call();
+    }
+}
+
+void PollenService::on_disconnected(Connection& connection) {
+    if (auto* const client = static_cast<PollenClient*>(connection.data.get())) {
+        shown(*client);
+        clear(*client);
+        leave(client->id_);
+    }
 }
 
 // ---- a request
@@ -108,7 +135,7 @@ std::size_t PollenService::longest_body(const Connection& connection) {
 void PollenService::on_request(Connection& connection) {
     auto* const client = static_cast<PollenClient*>(connection.data.get());
     if (client == nullptr) {
-        return; // was refused, and this ends it
+        return; // nobody of ours, and this ends it
     }
     if (client->state_ == PollenClient::State::idle) {
         begin(connection, *client);
@@ -192,7 +219,7 @@ void PollenService::set_aside(PollenClient& client) {
     if (!client.place_) {
         client.place_ = line_.insert(line_.end(), &client);
         wait_timer_.at(line_.front()->until_);
-        client.connection_.set_aside();
+        client.connection_->set_aside();
     }
 }
 
@@ -219,7 +246,7 @@ void PollenService::served(PollenClient& client, Claim claim) {
 // A client's turn: it has no use for a seed when it is gone.
 bool PollenClient::serve(Pool&) {
     --service_.counters_.waiting;
-    if (connection_.gone()) {
+    if (connection_->gone()) {
         state_ = State::turned_away;
         status_ = MHD_HTTP_SERVICE_UNAVAILABLE;
     } else {
@@ -234,7 +261,7 @@ void PollenService::carry_on(PollenClient& client) {
     if (client.place_) {
         line_.erase(*client.place_);
         client.place_.reset();
-        client.connection_.resume();
+        client.connection_->resume();
     }
 }
 

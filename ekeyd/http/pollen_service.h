@@ -12,6 +12,7 @@
 // While it is held back or waits, its request is set aside, and nothing is read of it.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <map>
 #include <optional>
@@ -50,7 +51,16 @@ class PollenService final : public Handler {
     // Nobody waits any more: to be called before its connections go.
     void close();
 
-    // Of its connections; those that were refused before are not among them.
+    // A place for a client that comes from there; nothing, when as many of its network are there as may be.
+    using Place = std::uint32_t;
+    std::optional<Place> enter(const IpAddress& from);
+    // It goes without having been connected.
+    void leave(Place place);
+    // Hands the client's socket to an engine, whose handler this is. `on_shown` is called once, when the
+    // client has sent the head of a request, or has gone.
+    void connect(Engine& engine, Fd socket, Place place, std::function<void()> on_shown = {});
+
+    // Of its clients; those that were refused before are not among them.
     const Listener::Counters& counters() const { return counters_; }
 
   private:
@@ -63,12 +73,14 @@ class PollenService final : public Handler {
     using Slots = LockedSlots<Answer>;
     using Line = std::list<PollenClient*>;
 
-    bool on_connected(Connection& connection, const IpAddress& from) override;
+    void on_connected(Connection& connection) override;
+    void on_head(Connection& connection) override;
     std::size_t longest_body(const Connection& connection) override;
     void on_request(Connection& connection) override;
     void on_over(Connection& connection) override;
     void on_disconnected(Connection& connection) override;
 
+    static void shown(PollenClient& client);
     void begin(Connection& connection, PollenClient& client);
     unsigned refusal(Connection& connection, PollenClient& client);
     void stir(std::string_view challenge);
@@ -83,7 +95,6 @@ class PollenService final : public Handler {
     void let_waiting_try();
     void pace();
     void end_waits();
-    std::uint32_t free_id();
 
     const Library& library_;
     Pool& pool_;
@@ -95,9 +106,11 @@ class PollenService final : public Handler {
     std::optional<Pacer> pacer_;
     Slots slots_;
     Listener::Counters counters_;
-    std::vector<PollenClient*> clients_; // by number; null: a free one
-    Line line_;                          // those set aside, by when they are turned away
-    std::map<unsigned, Response> said_;  // by status
+    std::vector<PollenClient*> clients_; // by place; null: free, or not connected yet
+    std::vector<Place> free_;
+    std::unique_ptr<PollenClient> coming_; // is being connected
+    Line line_;                            // those set aside, by when they are turned away
+    std::map<unsigned, Response> said_;    // by status
     Timer ready_timer_, pace_timer_, wait_timer_;
     Throttle said_delayed_, said_turned_away_, said_network_full_, said_no_memory_;
 };
@@ -105,8 +118,9 @@ class PollenService final : public Handler {
 // One connection, and the request on it.
 class PollenClient final : public Connection::Data, public Taker {
   public:
-    PollenClient(PollenService& service, Connection& connection, std::uint32_t id, bool local)
-        : service_(service), connection_(connection), id_(id) {
+    PollenClient(PollenService& service, PollenService::Place place, std::function<void()> on_shown,
+                 bool local)
+        : service_(service), id_(place), on_shown_(std::move(on_shown)) {
         set_local(local);
     }
 
@@ -118,8 +132,9 @@ class PollenClient final : public Connection::Data, public Taker {
     bool serve(Pool& pool) override;
 
     PollenService& service_;
-    Connection& connection_;
-    std::uint32_t id_;
+    Connection* connection_ = nullptr; // null before it is connected
+    PollenService::Place id_;
+    std::function<void()> on_shown_;
     State state_ = State::idle;
     unsigned status_ = 0; // when it is turned away
     std::string challenge_;

@@ -26,11 +26,12 @@ class SystemLog:
         return run.start("unshare", "--mount", "sh", "-c", self.WITHIN, "sh", self.path, program, *arguments, path=need("unshare"))
 
 
-def certificate(run, name, *options):
-    """A certificate for localhost and 127.0.0.1 that its own key has signed, unless the options say otherwise; and the key."""
-    run.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
+def certificate(run, name, *kind):
+    """A certificate for localhost and 127.0.0.1 that its own key has signed, and the key. `kind` is that of the key."""
+    kind = kind or ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+    run.run("openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-subj", "/CN=localhost",
             "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "1", "-keyout", run.path(name + ".key"),
-            "-out", run.path(name + ".pem"), *options, path=need("openssl"))
+            "-out", run.path(name + ".pem"), path=need("openssl"))
     return run.path(name + ".pem"), run.path(name + ".key")
 
 

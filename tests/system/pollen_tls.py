@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""listen = pollen with a certificate: pollinate over HTTPS, what is wrong with files, and what handshakes may cost others."""
+import contextlib
+import os
+import select
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+
+from clients import ControlError, connect, free_port
+from debians_pollen import certificate
+from harness import check, check_contains, check_equal, main, need, test, wait_until
+from pollen import Pollen, check_pollinated, counters, pollinate, start
+
+
+def start_tls(run, cert, key, parameters="", *settings, **options):
+    pollen, ekeyd, keys = start(run, f",cert={cert},key={key}{parameters}", *settings, **options)
+    pollen.tls = cert
+    return pollen, ekeyd, keys
+
+
+@test("pollen: Debian's pollinate takes a seed over HTTPS with the right authority, none with a wrong one, and any when told --insecure")
+def pollinate_https(run):
+    cert, key = certificate(run, "tls")
+    other, _ = certificate(run, "other")
+    pollen, ekeyd, _ = start_tls(run, cert, key)
+    ekeyd.seeded()
+    url = f"https://localhost:{pollen.port}/"
+    for options, answers in ((f"--cacert {cert}", 1), ("--insecure", 2)):
+        device = run.write("device", "")
+        check_pollinated(run, ekeyd, device, pollinate(run, 0, device, SERVER=url, CURL_OPTS=options), answers)
+    for options in (f"--cacert {other}", ""):
+        device = run.write("device", "")
+        output = pollinate(run, 1, device, SERVER=url, CURL_OPTS=options)
+        check("its flag is there" not in output and os.path.getsize(device) == 0, f"pollinate took a seed with {options!r}")
+    check_equal(counters(ekeyd)["bytes"], 2 * 64, "bytes served: who does not trust the certificate costs none")
+
+
+@test("pollen: over TLS 1.2 and 1.3 and nothing older, answers as in clear, also to slow ones; what is no TLS is closed")
+def over_tls(run):
+    cert, key = certificate(run, "tls")
+    pollen, ekeyd, _ = start_tls(run, cert, key)
+    ekeyd.seeded()
+    with contextlib.closing(pollen.connect()) as kept:
+        check(pollen.seed(on=kept) != pollen.seed(on=kept), "a seed was given twice")
+    for version, spoken in (("-tls1_3", True), ("-tls1_2", True), ("-tls1_1", False), ("-tls1", False)):
+        tried = subprocess.run([need("openssl"), "s_client", "-connect", f"127.0.0.1:{pollen.port}", "-CAfile", cert,
+                                "-verify_return_error", "-cipher", "ALL:@SECLEVEL=0", version], stdin=subprocess.DEVNULL,
+                               capture_output=True, timeout=60, check=False)
+        check_equal(tried.returncode == 0, spoken, f"openssl s_client {version}\n{tried.stdout.decode(errors='replace')}")
+    # Byte by byte: its hello is awaited, then the library reads what comes.
+    ours, theirs = ssl.MemoryBIO(), ssl.MemoryBIO()
+    link = ssl.create_default_context(cafile=cert).wrap_bio(ours, theirs, server_hostname="localhost")
+    with connect(f"tcp:127.0.0.1:{pollen.port}") as slow:
+        def step(call):
+            while True:
+                try:
+                    result = call()
+                except ssl.SSLWantReadError:
+                    result = None
+                for byte in theirs.read():
+                    slow.sendall(bytes([byte]))
+                if result is not None:
+                    return result
+                ours.write(slow.recv(65536))
+
+        step(lambda: link.do_handshake() or True)
+        step(lambda: link.write(b"GET /?challenge=x HTTP/1.1\r\nHost: x\r\n\r\n"))
+        check_contains(step(lambda: link.read(1000)).decode(), "200 OK", "the answer to one who is slow")
+    before = counters(ekeyd)["errors"]
+    for nonsense in (b"GET /?challenge=x HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"\0" * 100, b"\x16\x03\x01\x00\x02ab",
+                     b"\x16\x03\x01\x00\x00"):
+        with connect(f"tcp:127.0.0.1:{pollen.port}") as client:
+            client.sendall(nonsense)
+            client.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionError):
+                check(b"200" not in client.recv(1000), "what is no TLS was answered")
+    check(counters(ekeyd)["errors"] >= before + 2, "what is no TLS is counted")
+    pollen.seed()
+
+
+def stock_of_hellos(cert, number, port):
+    """Connections, and the first message for each of them."""
+    theirs = ssl.MemoryBIO()
+    link = ssl.create_default_context(cafile=cert).wrap_bio(ssl.MemoryBIO(), theirs, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        link.do_handshake()
+    return [connect(f"tcp:127.0.0.1:{port}") for _ in range(number)], theirs.read()
+
+
+SO_TIMESTAMPNS = 35  # <asm-generic/socket.h>
+
+
+def came_at(connection):
+    """When the answer came, by the kernel's clock: a test that is kept waiting itself sees them all at once."""
+    connection.settimeout(60)
+    data, extra, _, _ = connection.recvmsg(65536, socket.CMSG_SPACE(16))
+    check(data and extra, "no answer with a time")
+    seconds, nanoseconds = struct.unpack("qq", extra[0][2])
+    return seconds + nanoseconds * 1e-9
+
+
+@test("promise 5: pollen: two hundred handshakes at once do not hold up an EGD client until they are done, nor do those that never begin")
+def handshakes(run):
+    early = socket.socket()  # the kernel begins to note times a moment after it is told to
+    early.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    cert, key = certificate(run, "slow", "rsa:2048")  # slow to sign with, so that the order shows
+    tcp = free_port()
+    pollen, ekeyd, _ = start_tls(run, cert, key, "", f"listen = tcp:127.0.0.1:{tcp}")
+    ekeyd.seeded(1000)
+    silent = [connect(f"tcp:127.0.0.1:{pollen.port}") for _ in range(50)]
+    for client in silent[::2]:
+        client.sendall(b"\x16\x03\x01\x02")
+    # As many of an address as may be in a handshake at a time, and more.
+    crowd, hello = stock_of_hellos(cert, 200, pollen.port)
+    with connect(f"tcp:127.0.0.1:{tcp}") as client:
+        wait_until(lambda: counters(ekeyd)["clients"] == 250, "all are connected")
+        for one in (client, *crowd):
+            one.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        ekeyd.program.signal(signal.SIGSTOP)
+        for one in crowd:
+            one.sendall(hello)
+        client.sendall(b"\x02\x01")
+        ekeyd.program.signal(signal.SIGCONT)
+        answered = came_at(client)
+        waiting, before = set(crowd), 0
+        while len(crowd) - len(waiting) < 64:
+            for one in select.select(list(waiting), [], [], 60)[0]:
+                waiting.remove(one)
+                before += came_at(one) < answered
+    print(f"the EGD client was answered after {before} of 200 handshakes")
+    check(before < 20, f"the EGD client was answered after {before} of 200 handshakes")
+    for one in [*crowd, *silent]:
+        one.close()
+    wait_until(lambda: counters(ekeyd)["clients"] == 0, "their places come back")
+    pollen.seed()
+
+
+@test("pollen: a reload takes the new certificate for new connections, and one that is bad or unreadable changes nothing")
+def reload(run):
+    cert, key = certificate(run, "tls")
+    old = run.write("old.pem", run.read("tls.pem").decode())
+    pollen, ekeyd, _ = start_tls(run, cert, key)
+    ekeyd.seeded()
+    pollen.tls = old
+
+    def reloaded():
+        with ekeyd.controller() as control:
+            control.command("Reload")
+
+    def replace(other):
+        for kind in (".pem", ".key"):
+            os.replace(run.path(other + kind), run.path("tls" + kind))
+
+    with contextlib.closing(pollen.connect()) as before:
+        pollen.seed(on=before)
+        certificate(run, "new")
+        replace("new")
+        reloaded()
+        pollen.seed(on=before)
+        check(not trusted(pollen), "the old certificate is still shown")
+        pollen.tls = cert
+        pollen.seed()
+    reloaded()  # nothing new
+    certificate(run, "odd")
+    os.replace(run.path("odd.key"), key)
+    try:
+        reloaded()
+        check(False, "a key of another certificate was taken")
+    except ControlError as error:
+        check_contains(str(error), f"cert {cert} with key {key}: .*match", "what is wrong")
+    os.unlink(key)
+    try:
+        reloaded()
+        check(False, "a key that is missing was taken")
+    except ControlError as error:
+        check_contains(str(error), f"key {key} cannot be read: No such file", "what is wrong")
+    pollen.seed()
+    check_contains(ekeyd.program.output(), "certificate read again", "the log")
+
+
+def trusted(pollen):
+    try:
+        return pollen.seed() is not None
+    except ssl.SSLCertVerificationError:
+        return False
+
+
+@test("pollen: a daemon that runs as another user has read the key before, and keeps it when that user cannot")
+def other_user(run):
+    os.chmod(run.folder, 0o755)
+    cert, key = certificate(run, "tls")
+    os.chmod(cert, 0o644)
+    os.chmod(key, 0o600)
+    pollen, ekeyd, _ = start_tls(run, cert, key, "", "user = nobody", "group = nogroup")
+    ekeyd.seeded()
+    pollen.seed()
+    certificate(run, "new")
+    os.replace(run.path("new.key"), key)
+    os.chmod(ekeyd.config, 0o644)  # which that user may read
+    with ekeyd.controller() as control:
+        control.command("Reload")
+    ekeyd.program.wait_output("the certificate stays as it was.*Permission denied")
+    pollen.seed()
+
+
+@test("pollen: what is wrong with a certificate or its key is told with the file, and nothing starts")
+def bad_files(run):
+    cert, key = certificate(run, "tls")
+    _, other = certificate(run, "other")
+    run.run("openssl", "pkcs8", "-topk8", "-in", key, "-passout", "pass:x", "-out", run.path("locked.key"), path=need("openssl"))
+    locked = run.path("locked.key")
+    text = run.write("text", "no PEM\n")
+    broken = run.write("broken.pem", run.read("tls.pem").decode().replace("M", "?", 3))
+    open_key = run.write("open.key", run.read("tls.key").decode(), 0o644)
+    both = run.write("both.pem", run.read("tls.pem").decode() + run.read("tls.key").decode())
+    huge = run.write("huge.pem", "x" * 70000)
+    missing = run.path("missing")
+    for one, two, said in (
+            (missing, key, f"certificate {missing} cannot be read: No such file"),
+            (cert, missing, f"key {missing} cannot be read: No such file"),
+            (run.folder, key, f"certificate {run.folder} is no regular file"),
+            (text, key, f"certificate {text} is no PEM"),
+            (cert, text, f"key {text} is no PEM"),
+            (key, key, f"certificate {key} holds no certificate"),
+            (cert, cert, f"key {cert} holds no private key"),
+            (both, key, f"certificate {both} holds a private key, too"),
+            (cert, open_key, f"key {open_key} is open to others \\(mode 0644\\)"),
+            (cert, locked, f"key {locked} has a password"),
+            (huge, key, f"certificate {huge} is longer than 65536 bytes"),
+            (broken, key, f"cert {broken} with key {key}: "),
+            (cert, other, f"cert {cert} with key {other}: .*match")):
+        pollen = Pollen()
+        out = run.run("ekeyd", "--foreground", "--config", "/dev/null", "--keyring", run.write("keyring", ""), "--control",
+                      f"unix:{run.path('c')}", "--listen", f"pollen:127.0.0.1:{pollen.port},cert={one},key={two}", expect=1)
+        check_contains(out, said, f"the message for {one} and {two}")
+
+
+if __name__ == "__main__":
+    main()
