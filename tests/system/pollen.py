@@ -1,100 +1,19 @@
 #!/usr/bin/env python3
-"""listen = pollen: as Debian's pollen, for Debian's pollinate and others; what it refuses, and to whom; over HTTP and HTTPS."""
+"""listen = pollen: as Debian's pollen, for Debian's pollinate and others; what it refuses, and to whom."""
 import contextlib
 import hashlib
-import http.client
 import os
 import re
 import signal
 import socket
-import ssl
-import subprocess
 import time
 
-from clients import connect, free_port
+from clients import connect
 from daemons import Ekeyd, Softkey
-from debians_pollen import certificate, debians_pollen
-from harness import Failure, check, check_contains, check_equal, main, need, peer, test, wait_until
+from debians_pollen import debians_pollen
+from harness import check, check_contains, check_equal, main, test, wait_until
+from pollen_client import FORM, Pollen, check_pollinated, counters, pollinate, start
 from provenance import explain
-
-FORM = "application/x-www-form-urlencoded"
-
-
-class Pollen:
-    """A pollen listener, ours or Debian's."""
-
-    def __init__(self, port=None, tls=None):
-        self.port = port or free_port()
-        self.tls = tls  # the certificate that it must have, or those above it
-
-    def connect(self):
-        if not self.tls:
-            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=ssl.create_default_context(cafile=self.tls))
-
-    def ask(self, path="/", method="GET", body=None, content_type=FORM, on=None):
-        """Status, headers and body."""
-        connection = on or self.connect()
-        try:
-            connection.request(method, path, body, {"Content-Type": content_type} if body is not None and content_type else {})
-            answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read().decode()
-        finally:
-            if not on:
-                connection.close()
-
-    def seed(self, challenge="some challenge", **options):
-        """The bytes of one answer, which is as it should be."""
-        status, headers, text = self.ask(method="POST", body=f"challenge={challenge.replace(' ', '+')}", **options)
-        check_equal(status, 200, f"the status, with {text}")
-        check_equal(headers["Content-Type"], "text/plain; charset=utf-8", "the type")
-        check_equal(headers["Content-Length"], "258", "the length")
-        lines = text.split("\n")
-        check_equal((len(lines), lines[2]), (3, ""), "two lines")
-        check_equal(lines[0], hashlib.sha512(challenge.encode()).hexdigest(), "the answer to the challenge")
-        check(re.fullmatch("[0-9a-f]{128}", lines[1]), f"{lines[1]} is no seed")
-        return bytes.fromhex(lines[1])
-
-
-def start(run, parameters="", *settings, softkeys=None, **options):
-    pollen = Pollen()
-    pollen.setting = f"listen = pollen:127.0.0.1:{pollen.port}{parameters}"
-    keys = [Softkey(run)] if softkeys is None else softkeys
-    return pollen, Ekeyd(run, pollen.setting, *settings, softkeys=keys, **options), keys
-
-
-def counters(ekeyd):
-    return next({name: int(value) for name, value in fields.items()} for address, fields in ekeyd.listeners().items()
-                if address.startswith("pollen:"))
-
-
-# ---------------------------------------------------------------- pollinate
-
-# /var/cache/pollinate, /etc/default and /dev/log are its own while it runs.
-ITS_OWN = """set -e
-mount -t tmpfs none /var/cache && mkdir /var/cache/pollinate
-mount -t tmpfs none /etc/default && cp "$1" /etc/default/pollinate
-shift
-status=0
-"$@" || status=$?
-if [ -e /var/cache/pollinate/seeded ]; then echo "its flag is there"; fi
-exit $status
-"""
-
-
-def pollinate(run, expect, device, **settings):
-    """Runs Debian's pollinate with its own settings, but for those that are given. Returns what it printed."""
-    with open(peer("etc/default/pollinate"), encoding="utf-8") as file:
-        lines = file.read() + "".join(f'{name}="{value}"\n' for name, value in {"DEVICE": device, **settings}.items())
-    return run.run("unshare", "--mount", "sh", "-c", ITS_OWN, "sh", run.write("pollinate.default", lines),
-                   peer("usr/bin/pollinate"), "--strict", path=need("unshare"), expect=expect)
-
-
-def check_pollinated(run, ekeyd, device, output, answers):
-    check_contains(output, "its flag is there", "pollinate's own mark of success")
-    # A hash of all that curl printed: of the seed, of the times, and so never the same twice.
-    check_equal(os.path.getsize(device), 64, "bytes that pollinate wrote to its device")
-    check_equal(counters(ekeyd)["bytes"], 64 * answers, "bytes of the pool that were served")
 
 
 @test("pollen: Debian's pollinate takes a seed over HTTP, and is told when there is none")
@@ -177,8 +96,8 @@ def unseeded(run):
 
 @test("promise 4: pollen: no seed is given twice, not on one connection nor on many at once, nor to one who has left")
 def never_twice(run):
-    pollen, ekeyd, keys = start(run)
-    wait_until(lambda: int(re.search(r"PoolBytes=(\d+)", ekeyd.health()).group(1)) > 6000, "bytes for all")
+    pollen, ekeyd, keys = start(run, softkeys=[Softkey(run, rate=5000)])
+    wait_until(lambda: int(re.search(r"PoolBytes=(\d+)", ekeyd.health()).group(1)) > 4200, "bytes for all")
     keys[0].program.signal(signal.SIGSTOP)  # what is there is all there is
     seeds = []
     with contextlib.closing(pollen.connect()) as kept:
@@ -348,8 +267,10 @@ def mixing(run):
     fifo = run.path("noise")
     os.mkfifo(fifo)
     pollen, ekeyd, _ = start(run, ",wait=1,accept-writes=mix", f"source = device:{fifo}", softkeys=[])
-    check_equal(pollen.ask("/?challenge=" + "a" * 4000)[0], 503, "the status")
-    check_equal(pollen.ask("/?challenge=" + "b" * 4000)[0], 503, "the status")
+    crowd = [pollen.connect() for _ in range(2)]
+    for client in crowd:
+        client.request("GET", "/?challenge=" + "a" * 4000)
+    check_equal([client.getresponse().status for client in crowd], [503, 503], "the statuses")
     row = counters(ekeyd)
     check_equal(row["written"], 8000, "bytes that were written")
     check(4000 <= row["mixed"] <= 8000, f"{row['mixed']} bytes were mixed")
