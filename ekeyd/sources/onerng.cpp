@@ -13,7 +13,7 @@ RawTraits traits() {
     RawTraits t{.min_entropy = 6.5};
     t.start = "cmd0\ncmdO\n"; // the noise to send, then: send (capital O)
     // The vendor throws away the first 10 KiB after a start.
-    t.discarded = 10 * 1024;
+    t.discarded = std::size_t{10} * 1024;
     return t;
 }
 

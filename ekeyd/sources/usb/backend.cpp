@@ -20,7 +20,7 @@ void Backend::unwatch(DeviceWatcher& watcher) {
     std::erase(watchers_, &watcher);
 }
 
-void Backend::arrived(Device device) {
+void Backend::arrived(const Device& device) {
     devices_.push_back(device);
     const auto told = watchers_; // one of them may go, or another come, meanwhile
     for (DeviceWatcher* watcher : told) {

@@ -121,7 +121,7 @@ class Backend {
     void reap(); // takes down those that are quiet; also done from the loop
 
   protected:
-    void arrived(Device device);
+    void arrived(const Device& device); // of the caller's, not one of devices()
     void left(std::uint64_t instance);
     void reap_soon() { reaper_.start(Duration::zero()); } // after transfers have ended
     std::size_t buried() const { return buried_.size(); } // channels that wait for the end of a transfer
