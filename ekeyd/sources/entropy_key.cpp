@@ -1,6 +1,7 @@
 #include "ekeyd/sources/entropy_key.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/refusal.h"
@@ -59,6 +60,7 @@ Result<void> EntropyKey::open() {
     ++links_;
     fresh_ = true;
     unanswered_ = false;
+    no_use_told_ = false;
     fips_pace_ = {};
     session_->start(opened_);
     on_bytes({}); // the events of the start
@@ -167,6 +169,7 @@ void EntropyKey::handle(const entropykey::Event& event) {
                                        std::string(entropykey::failure_name(e.code).sentence));
         }
         void operator()(const entropykey::StateChanged& e) const { key.on_state(e.from, e.to); }
+        void operator()(const entropykey::NoUse& e) const { key.on_no_use(e.version); }
     };
     std::visit(Visitor{*this}, event);
 }
@@ -194,6 +197,19 @@ void EntropyKey::answer_key_request(const entropykey::Serial& serial) {
     log::warning("the keyring has no long-term key for this device: run ekey-rekey",
                  {{"source", path_}, {"serial", serial.base64()}});
     session_->refuse_key(now);
+}
+
+// Told of once each time it is opened: the session asks for ever.
+void EntropyKey::on_no_use(std::optional<unsigned> version) {
+    if (std::exchange(no_use_told_, true)) {
+        return;
+    }
+    const std::string why =
+        version ? "the device speaks protocol version " + std::to_string(*version) +
+                      ", and only version 0 is known here"
+                : "the device's answer is not authentic: it is spoilt on the way, or this is no Entropy Key";
+    log::error("the device cannot be used", {{"source", path_}, {"reason", why}});
+    owner_->on_failure(health::Failure::silence, why);
 }
 
 void EntropyKey::on_state(State from, State to) {

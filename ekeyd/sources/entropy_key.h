@@ -48,6 +48,7 @@ class EntropyKey final : public Source, private LinkOwner {
     void on_deadline();
     void handle(const entropykey::Event& event);
     void on_state(entropykey::State from, entropykey::State to);
+    void on_no_use(std::optional<unsigned> version);
     void answer_key_request(const entropykey::Serial& serial);
     void after_session_call();
 
@@ -68,7 +69,8 @@ class EntropyKey final : public Source, private LinkOwner {
     std::uint64_t links_ = 0;
     bool fresh_ = true;       // the session began anew since it last ran
     bool unanswered_ = false; // the key did not answer the last request in time
-    std::string trouble_;     // for `list`: of the link that was lost, until another one delivers
+    bool no_use_told_ = false;
+    std::string trouble_; // for `list`: of the link that was lost, until another one delivers
     std::uint64_t framing_errors_before_ = 0; // when the newest entropy came
 };
 

@@ -91,18 +91,26 @@ void Session::on_serial_frame(FrameView frame, Time now) {
     if (state_ == State::idle)
         return;
     const auto packet = decode_packet(frame);
-    if (!packet || packet->payload.sub_code != protocol_version)
-        return on_bad_mac(now);
+    if (!packet)
+        return on_useless_serial(std::nullopt, now);
     Serial serial;
     std::memcpy(serial.bytes.data(), packet->payload.bytes.data(), serial.bytes.size());
     if (!FrameMac(serial, SessionKey()).verify(frame))
-        return on_bad_mac(now);
+        return on_useless_serial(std::nullopt, now);
+    if (packet->payload.sub_code != protocol_version)
+        return on_useless_serial(packet->payload.sub_code, now);
 
     ++counters_.packets_ok;
     bad_macs_ = 0;
     const bool known = !serial_ || *serial_ == serial;
     serial_ = serial;
     handle(known ? Input::serial : Input::other_serial, now);
+}
+
+void Session::on_useless_serial(std::optional<unsigned> version, Time now) {
+    if (state_ == State::resetting)
+        push(NoUse{version});
+    on_bad_mac(now);
 }
 
 void Session::on_bad_mac(Time now) {

@@ -78,7 +78,11 @@ struct DeviceFailed {
 struct StateChanged {
     State from, to;
 };
-using Event = std::variant<std::monostate, NeedKey, Entropy, Info, DeviceFailed, StateChanged>;
+// The answer to a reset tells a serial number that is no use. The session goes on asking.
+struct NoUse {
+    std::optional<unsigned> version; // of a protocol that is not known here; none: the frame is not authentic
+};
+using Event = std::variant<std::monostate, NeedKey, Entropy, Info, DeviceFailed, StateChanged, NoUse>;
 
 // Totals since construction.
 struct Counters {
@@ -145,6 +149,7 @@ class Session {
     void on_frame(const FrameBytes& frame, Time now);
     bool verify(FrameView frame); // leaves an entropy frame's pad in plaintext_
     void on_serial_frame(FrameView frame, Time now);
+    void on_useless_serial(std::optional<unsigned> version, Time now);
     void on_bad_mac(Time now);
     void on_packet(const Packet& packet, Time now);
     void on_info(std::string_view text, Time now);

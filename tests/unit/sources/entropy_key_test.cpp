@@ -97,6 +97,30 @@ TEST_CASE("a key that stopped by itself is tested again, and serves, once it was
     CHECK(rig.owner.failures.size() == 1);
 }
 
+TEST_CASE("a device whose answers are no use: the reason is told, once, and it is asked on") {
+    Rig rig;
+    ScriptedKey device(a_serial, rig.key);
+    const std::string version_1 = device.binary(PacketType::serial, 1, a_serial.bytes);
+    std::string spoilt = device.serial_frame();
+    spoilt[20] = spoilt[20] == 'x' ? 'y' : 'x';
+    for (const auto& [answer, reason] :
+         {std::pair{version_1, "protocol version 1"}, {spoilt, "not authentic"}}) {
+        CAPTURE(reason);
+        Rig one;
+        for (int i = 0; i < 3; ++i) {
+            one.feed(answer);
+        }
+        REQUIRE(one.owner.failures.size() == 1);
+        CHECK(one.owner.failures[0].second.find(reason) != std::string::npos);
+        one.run(device); // after all
+        CHECK(one.word() == "Running OK");
+    }
+    rig.run(device);
+    rig.feed(spoilt); // while it runs it is a frame that was spoilt, and nothing else
+    CHECK(rig.word() == "Running OK");
+    CHECK(rig.owner.failures.empty());
+}
+
 TEST_CASE("a key is OK while it changes its session key, as it does every minute") {
     Rig rig;
     ScriptedKey device(a_serial, rig.key);
