@@ -254,6 +254,9 @@ Result<config::Keyring> Pipeline::read_keyring(std::string_view path) {
         for (const std::string& line : read->skipped()) {
             log::warning("keyring line skipped", {{"keyring", path}, {"reason", line}});
         }
+        for (const std::string& remark : read->remarks()) {
+            log::warning("keyring", {{"keyring", path}, {"remark", remark}});
+        }
     }
     return read;
 }

@@ -113,8 +113,9 @@ Result<Address> parse_address(std::string_view text) {
     }
     if (!is_word(address.kind)) {
         const bool is_path = first.find('/') < colon;
-        return fail("address " + quote(text) + " has no kind: expected KIND:REST[,name=value...]" +
-                    (is_path ? ", such as unix:" + first : ""));
+        return fail(
+            "address " + quote(text) + " has no kind: expected KIND:REST[,name=value...]" +
+            (is_path ? ", such as unix:" + first + ", or entropykey:" + first + " for a source" : ""));
     }
     for (std::size_t i = 1; i < parts.size(); ++i) {
         const std::size_t equals = parts[i].find('=');

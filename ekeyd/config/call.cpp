@@ -213,7 +213,7 @@ Result<std::optional<Call>> CallReader::next() {
         return std::nullopt;
     }
     if (!is_letter(text_[position_])) {
-        return fail("expected a command, such as ListEntropyKeys or StatEntropyKey(\"1\")");
+        return fail("expected a call, such as AddEntropyKey(\"PATH\")");
     }
     Call call;
     call.line = line_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -227,7 +228,7 @@ Result<void> replace_file(const Place& place, std::string_view text, const std::
 
 struct Keyring::Entries {
     std::vector<Serial> serials;
-    std::vector<std::string> skipped;
+    std::vector<std::string> skipped, remarks;
     std::optional<SecretBytes> keys; // one LongTermKey for each of serials, in their order
 
     LongTermKey* key(std::size_t index) {
@@ -264,7 +265,9 @@ Keyring Keyring::parse(std::string_view text) {
         if (!parsed) {
             entries.skipped.push_back("line " + std::to_string(number) + ": " + parsed.error().what);
         } else if (LongTermKey* known = entries.find(parsed->serial)) {
-            *known = parsed->key;
+            *known = parsed->key; // as in 1.1.5
+            entries.remarks.push_back("line " + std::to_string(number) + " counts, and an earlier one of " +
+                                      parsed->serial.base64() + " does not");
         } else {
             new (entries.keys->data() + entries.serials.size() * sizeof(LongTermKey))
                 LongTermKey(parsed->key);
@@ -283,7 +286,16 @@ Result<Keyring> Keyring::read(const std::string& path) {
     if (!text) {
         return tl::unexpected(text.error());
     }
-    return parse(text->view());
+    Keyring keyring = parse(text->view());
+    struct stat status {};
+    constexpr mode_t open_to_others = S_IWGRP | S_IRWXO; // a group may read it: the daemon's user
+    if (::fstat(file.get(), &status) == 0 && (status.st_mode & open_to_others) != 0) {
+        char mode[8];
+        std::snprintf(mode, sizeof mode, "%04o", status.st_mode & 07777);
+        keyring.entries_->remarks.push_back("it is open to others (mode " + std::string(mode) +
+                                            "), who can then read the dongle's noise: chmod 600 it");
+    }
+    return keyring;
 }
 
 const LongTermKey* Keyring::find(const Serial& serial) const {
@@ -296,6 +308,10 @@ std::size_t Keyring::size() const {
 
 const std::vector<std::string>& Keyring::skipped() const {
     return entries_->skipped;
+}
+
+const std::vector<std::string>& Keyring::remarks() const {
+    return entries_->remarks;
 }
 
 Result<void> Keyring::update(const std::string& path, const Serial& serial, const LongTermKey& key) {

@@ -20,9 +20,10 @@ class Keyring {
     Keyring(Keyring&&) noexcept;
     Keyring& operator=(Keyring&&) noexcept;
 
-    // Reads a file of at most 1 MiB. Errors: cannot be read, readable by others is only a warning (1.1.5
-    // wrote such files). Lines that are neither a key, empty nor a # comment are listed in skipped() ("line
-    // 3: ...").
+    // Reads a file of at most 1 MiB. Lines that are neither a key, empty nor a # comment are listed in
+    // skipped()
+    // ("line 3: ..."). remarks() are for people, too: that others may read or write the file, and lines that
+    // took the place of earlier ones. Neither is an error: the file serves as it did with 1.1.5.
     static Result<Keyring> read(const std::string& path);
     static Keyring parse(std::string_view text);
 
@@ -30,6 +31,7 @@ class Keyring {
     const entropykey::LongTermKey* find(const entropykey::Serial& serial) const;
     std::size_t size() const;
     const std::vector<std::string>& skipped() const;
+    const std::vector<std::string>& remarks() const;
 
     // Sets or replaces the one line of `serial` in the file at `path`, keeping every other line as it is: to
     // a temporary file beside it, fsync, rename, fsync of the folder, mode 0600. Creates the file when

@@ -101,7 +101,11 @@ std::string unknown(const std::string& name) {
         names.push_back(call.name);
     }
     const std::string_view near = nearest(name, names);
-    return "ekeyd 1.1.5 has no " + name + (near.empty() ? "" : ": did you mean " + std::string(near) + "?");
+    return "ekeyd 1.1.5 has no " + name +
+           (near.empty() ? ": of its files ekeyd 2 reads the calls, and nothing else of Lua; lines NAME = "
+                           "VALUE belong "
+                           "into a file of their own"
+                         : ": did you mean " + std::string(near) + "?");
 }
 
 } // namespace
@@ -143,7 +147,7 @@ Result<std::vector<Given>> parse_old_form(std::string_view file, const std::stri
         if (arguments.size() < known->least || arguments.size() > known->most) {
             return fail(where + ": " + (*call)->name + " takes " + std::to_string(known->least) +
                         (known->most == known->least ? "" : " to " + std::to_string(known->most)) +
-                        " arguments");
+                        (known->most == 1 ? " argument" : " arguments"));
         }
         auto meaning = known->meaning(arguments);
         if (!meaning) {

@@ -78,9 +78,9 @@ TEST_CASE("call: what is no call") {
     CHECK(shown("Nope [[abc").starts_with("!a long bracket is not closed"));
     CHECK(shown("--[[ abc").starts_with("!a long bracket is not closed"));
     CHECK(shown("Nope([").starts_with("!a value must be"));
-    CHECK(shown("\"x\"").starts_with("!expected a command"));
-    CHECK(shown("1+1").starts_with("!expected a command"));
-    CHECK(shown("(A)").starts_with("!expected a command"));
+    CHECK(shown("\"x\"").starts_with("!expected a call"));
+    CHECK(shown("1+1").starts_with("!expected a call"));
+    CHECK(shown("(A)").starts_with("!expected a call"));
     CHECK(shown("A B").starts_with("!one call a line"));
     CHECK(shown("A + 1").starts_with("!one call a line"));
     CHECK(shown("A \"x\" \"y\"").starts_with("!one call a line"));

@@ -129,6 +129,35 @@ TEST_CASE("keyring: a file that is absent, a folder, or too large") {
     CHECK(Keyring::read(folder.file()));
 }
 
+TEST_CASE("keyring: a second line of a serial counts, as in 1.1.5, and is told of") {
+    const auto keyring = Keyring::parse("# mine\n" + line("NwBvBlg3OTBJORFD", zero_key) +
+                                        line("NwBvBlg3OTBJORFD", counting_key));
+    CHECK(keyring.size() == 1);
+    CHECK(*keyring.find(serial("NwBvBlg3OTBJORFD")) == counting());
+    REQUIRE(keyring.remarks().size() == 1);
+    CHECK(keyring.remarks()[0] == "line 3 counts, and an earlier one of NwBvBlg3OTBJORFD does not");
+}
+
+TEST_CASE("keyring: one that others may read or write is told of; a group may read it") {
+    const Folder folder;
+    write(folder.file(), line("NwBvBlg3OTBJORFD", zero_key));
+    for (const auto& [mode, quiet] : {std::pair{0600u, true},
+                                      {0640u, true},
+                                      {0400u, true},
+                                      {0644u, false},
+                                      {0620u, false},
+                                      {0602u, false}}) {
+        CAPTURE(mode);
+        ::chmod(folder.file().c_str(), mode);
+        const auto keyring = Keyring::read(folder.file());
+        REQUIRE(keyring);
+        CHECK(keyring->size() == 1);
+        CHECK(keyring->remarks().empty() == quiet);
+    }
+    ::chmod(folder.file().c_str(), 0644);
+    CHECK(Keyring::read(folder.file())->remarks()[0].find("mode 0644") != std::string::npos);
+}
+
 TEST_CASE("keyring: update makes the file, mode 0600, and reads back") {
     const Folder folder;
     REQUIRE(Keyring::may_update(folder.file()));
