@@ -59,6 +59,7 @@ def munin(run):
     daemon = Ekeyd(run, softkeys=[key])
     daemon.seeded()
     wait_until(lambda: float(Control(daemon.control).statistics("1")["KeyVoltage"]) > 0, "the first info frames")
+    wait_until(lambda: Control(daemon.control).statistics("1")["FipsFrameRate"] != "nan", "a second count of tested blocks")
     env = dict(os.environ, controlsocket=daemon.control[5:])
     label = "stats" + key.serial.replace("/", "_")
 
