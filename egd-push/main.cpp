@@ -21,7 +21,7 @@ class Guest final : private SessionOwner, private WakeupOwner {
   public:
     Guest(const PushOptions& options, Destination& destination, const sealed::KeyPair* self)
         : terminate_(loop_), interrupt_(loop_), session_(loop_, options, destination, *this, self),
-          wakeups_(loop_, *this) {
+          wakeups_(loop_, *this), watchdog_(loop_) {
         terminate_.bind<&Guest::on_signal>(this);
         interrupt_.bind<&Guest::on_signal>(this);
         terminate_.start(SIGTERM);
@@ -55,6 +55,7 @@ class Guest final : private SessionOwner, private WakeupOwner {
     SignalWatcher terminate_, interrupt_;
     Session session_;
     Wakeups wakeups_;
+    Watchdog watchdog_;
     int status_ = done;
     bool finished_ = false;
 };

@@ -258,6 +258,18 @@ def readiness(run):
     manager.close()
 
 
+@test("egd-push: a service manager that watches hears that it goes on, also while no server answers")
+def watchdog(run):
+    server = serve(run, mode="silent")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(run.path("notify"))
+        manager.settimeout(DEADLINE)
+        run.start("egd-push", "--from", server.address, "--timeout", "30",
+                  env={"NOTIFY_SOCKET": run.path("notify"), "WATCHDOG_USEC": "200000"})
+        for _ in range(3):
+            check_equal(manager.recv(1000), b"WATCHDOG=1", "what the manager hears")
+
+
 def in_own_network_files(run, **files):
     """Starts of egd-push see these files in the place of /etc/hosts and the like, in a mount namespace of their own."""
     mounts = " && ".join(f"mount --bind {run.write(name, text, 0o644)} /etc/{name.replace('_', '.')}"
