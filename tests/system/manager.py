@@ -45,7 +45,7 @@ class Manager:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                     descriptors.frombytes(data[:len(data) - len(data) % descriptors.itemsize])
             with self._changed:
-                if not self._take(text.decode(), list(descriptors)):
+                if not self._take(text.decode(), list(descriptors)):  # it is stopped
                     return
                 self._changed.notify_all()
 
@@ -99,6 +99,11 @@ class Manager:
                 except BlockingIOError:
                     full += 1
                     time.sleep(0.05)
+
+    def hears(self):
+        """Again, and has read what it was told meanwhile."""
+        self._reads.set()
+        self.hear_all()
 
     def names(self):
         return [name for _, name in self.stored]

@@ -234,6 +234,26 @@ def deaf(run):
             os.unlink(run.path("notify"))
 
 
+@test("promise 5: a manager that cannot be told to empty its store: clients of the last ekeyd are closed for certain, and the next restart keeps those that are there then")
+def not_emptied(run):
+    manager = Manager(run)
+    daemon = Ekeyd(run, env=manager.env())
+    with daemon.client() as client:
+        in_step(client)
+        manager.stop_daemon(daemon)
+        daemon.descriptors = manager.descriptors()
+        manager.deaf()
+        daemon.start()
+        check(client.closed_within(), "a client whose socket the manager has, too, was left hanging")
+        daemon.program.wait_output("clients of the last ekeyd are closed clients=1 reason=.*cannot be told")
+    manager.hears()
+    check("egd-state" in manager.names(), "the store was emptied: then this test shows nothing")
+    with daemon.client() as client:
+        in_step(client)
+        manager.restart(daemon)
+        in_step(client)
+
+
 def sealed_file(text, seals=0xf):
     import fcntl
     made = os.memfd_create("test", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
