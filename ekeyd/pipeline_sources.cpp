@@ -9,6 +9,24 @@
 
 namespace ekey {
 
+namespace {
+
+// Whether a source that is there already is what somebody asks for with these parameters.
+Result<void> same_source(const config::Address& wanted, const Stage& known) {
+    const SourceStatus status = known.status();
+    if (const std::string* serial = wanted.find("serial")) {
+        return status.serial.empty() || status.serial == *serial
+                   ? Result<void>()
+                   : fail(status.path + " is a source already, and its serial number is " + status.serial);
+    }
+    return wanted.parameters.empty() || wanted.text == known.identity().address
+               ? Result<void>()
+               : fail(status.path + " is a source already, as " + known.identity().address +
+                      ": remove it first");
+}
+
+} // namespace
+
 Stage* Pipeline::stage(unsigned number) const {
     const auto found = stages_.find(number);
     return found == stages_.end() ? nullptr : found->second.get();
@@ -83,6 +101,9 @@ Result<unsigned> Pipeline::add(config::Address address, bool must_open) {
         // As in 1.1.5, adding again is no error: udev does it for a key that was known before it was pulled
         // out. One that is closed is looked for at once.
         Stage& known = *stage(*present);
+        if (auto same = same_source(address, known); must_open && !same) {
+            return tl::unexpected(same.error());
+        }
         if (known.status().closed) {
             known.reset();
         }

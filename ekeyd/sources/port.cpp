@@ -98,7 +98,8 @@ Result<Fd> open_port(const std::string& path, unsigned baud) {
         return fail(path + ": cannot be opened: " + reason(errno));
     }
     if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-        return fail(path + ": is in use by another program (it holds the lock)");
+        return fail(path +
+                    ": is in use: another program holds its lock, or this one has it under another name");
     }
     if (auto raw = make_raw(fd.get(), path, baud); !raw) {
         return tl::unexpected(raw.error());

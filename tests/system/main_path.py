@@ -164,6 +164,9 @@ def several(run):
         check_equal(control.keys()[0]["SerialNo"], keys[2].serial, "the key that is left")
         all_along.read(64)
         refused(control, f'AddEntropyKey("{run.path("nothing")}")')
+        refused(control, f'AddEntropyKey("{keys[2].path}","{keys[0].serial}")')  # it is not that one
+        _, words = control.command(f'AddEntropyKey("{keys[2].path}","{keys[2].serial}")')
+        check_equal(words, "ID 3", "the answer for a key that is there already, by its serial number")
         _, words = control.command(f'AddEntropyKey("{keys[2].path}")')
         check_equal(words, "ID 3", "the answer for a key that is there already")
         check_equal(len(control.keys()), 1, "keys after it was added again")

@@ -210,6 +210,13 @@ TEST_CASE("promise 5: what is not there, or not understood, is refused by name a
     CHECK(said(bench.pipeline.find("7")) == "no source has the number, serial or path '7'");
     CHECK(said(bench.pipeline.statistics(7)) == "there is no source number 7");
     CHECK(said(bench.pipeline.remove_source(7)) == "there is no source number 7");
+    const std::string there = "device:" + bench.fifo("there");
+    CHECK(bench.add(there + ",min-entropy=2") == 1);
+    CHECK(said(bench.pipeline.add_source(there + ",min-entropy=3", std::nullopt)) ==
+          there + " is a source already, as " + there + ",min-entropy=2: remove it first");
+    CHECK(bench.add(there + ",min-entropy=2") == 1);
+    CHECK(bench.add(there) == 1);
+    REQUIRE(bench.pipeline.remove_source(1));
     CHECK(said(bench.pipeline.add_source("/nonexistent/key", std::nullopt)) ==
           "/nonexistent/key: No such file or directory");
     CHECK(said(bench.pipeline.add_source("/dev/null", "too short")).find("serial=too short") !=
