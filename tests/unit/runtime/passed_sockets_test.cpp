@@ -4,16 +4,20 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/vm_sockets.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include "ekeyd/runtime/passed_sockets.h"
 #include "ekeyd/runtime/tcp_socket.h"
 #include "ekeyd/runtime/unix_socket.h"
+#include "ekeyd/runtime/vsock_socket.h"
 
 using namespace ekey;
 
 namespace {
+
+constexpr std::uint32_t any = VMADDR_CID_ANY;
 
 std::vector<PassedDescriptor> taken(const char* pid, const char* count, const char* names) {
     for (const auto& [name, value] :
@@ -135,6 +139,28 @@ TEST_CASE("passed sockets: one is lent by its address, once, and again when it w
     // Port 0 asks for a new one, and other addresses are others.
     CHECK(listen_tcp("127.0.0.1", 0, HostNames::refuse, {&passed, "third"}));
     CHECK(listen_tcp("127.0.0.2", port, HostNames::refuse, {&passed, "fourth"}));
+}
+
+TEST_CASE("passed sockets: a vsock socket is found by its CID and port") {
+    Fd socket(::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_storage address;
+    const socklen_t size = vsock_address(any, VMADDR_PORT_ANY, address);
+    if (!socket || bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+        listen(socket.get(), 5) != 0) {
+        MESSAGE("not tried: this kernel has no vsock");
+        return;
+    }
+    const std::string where = bound_cid_port(socket.get());
+    const auto port = static_cast<std::uint32_t>(std::stoul(where.substr(where.rfind(':') + 1)));
+    PassedSockets passed;
+    keep(passed, std::move(socket));
+    CHECK(passed.idle() == std::vector<std::string>{"vsock:any:" + std::to_string(port)});
+    CHECK(listen_vsock(any, port + 1, {&passed, "another port"}));
+    CHECK(passed.idle().size() == 1);
+    const auto sockets = listen_vsock(any, port, {&passed, "a line"});
+    REQUIRE(sockets);
+    CHECK(bound_cid_port(sockets->front().get()) == where);
+    CHECK(passed.idle().empty());
 }
 
 TEST_CASE("passed sockets: a Unix socket is found by any path to its file, and its file stays") {
