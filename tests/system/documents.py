@@ -117,14 +117,20 @@ FOREIGN_OPTIONS = {"--enable-random"}
 FOREIGN_PARAMETERS = {"dtoverlay="}
 
 
-@test("documents: every file of the source that they name is there")
+@test("documents: every file of the source that they name is there; HACKING.md tells of every folder")
 def files(run):
     missing = []
     for document in documents():
         for path in re.findall(r"(?:^|[\s`(])((?:contrib|tests|protocol|ekeyd|egd-push|udev)/[\w./*-]*[\w*])(?=[\s`),:;.]|$)", text(document)):
             if not source(path) and path not in BUILT and "NAME" not in path:
                 missing.append(f"{document}: {path}")
+        for path in re.findall(r"(?m)(?:^    |`)(?:EKEYD_BUILD=\S+ )?build/([\w/-]+)", text(document)):
+            if not os.path.exists(os.path.join(build_folder(), path)):
+                missing.append(f"{document}: build/{path}")
     check_equal(missing, [], "files that are not there")
+    table = text("contrib/HACKING.md").partition("## Where things are")[2].partition("\n## ")[0]
+    folders = {os.path.basename(os.path.dirname(path)) for path in source("ekeyd/*/meson.build")}
+    check_equal(sorted(folder for folder in folders if f"{folder}/`" not in table), [], "folders that HACKING.md does not tell of")
 
 
 BUILT = {"ekeyd/ekeyd", "ekeyd/ekeydctl", "egd-push/egd-push", "tests/softkey/softkey"}
