@@ -70,13 +70,12 @@ def gnupg_egd(run):
         check(option in file.read(), f"the library of this test is built without {option}")
     machine = host(run)
     machine.user("alice", ALICE)
-    os.makedirs(machine.path("/usr/local/lib"))
     shutil.copy(peer("libgcrypt/libgcrypt.so.20"), machine.path("/usr/local/lib"))
     machine.take(page.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
     machine.sh(page.commands())
     gnupg_home(machine, "/home/alice", ALICE)
     alice = machine.as_user(ALICE, "/home/alice")
-    listener = "unix:/home/alice/.gnupg/entropy"
+    listener = "unix:/run/ekeyd/alice.sock"
     try:
         check_contains(machine.sh(page.text("sh", "as", "alice"), keys="y\n", **alice), KEY, "gpg")
         # libgcrypt's pool takes 600 bytes before it gives any (POOLSIZE in random-csprng.c).
@@ -175,7 +174,7 @@ def vps(run):
     check_contains(far.sh(in_vps.commands()), r"pushed .*bits_credited=256", "the VPS's first push")
     check_equal(home.counters("sealed:")["accepted"], "2", "links to the VPS")
     # Another one's key.
-    home.write("/etc/ekeyd/peers", home_key + " another\n")
+    home.write("/etc/ekeyd/peers", home_key + " another\n", 0o644)
     home.sh("systemctl reload ekeyd")
     wait_until(lambda: home.counters("sealed:")["clients"] == "0", "the link is closed")
     check_contains(far.sh("egd-push --config /etc/ekeyd/egd-push.conf --once --timeout 2", expect=1), "egd-push", "without a line in the peers")

@@ -50,11 +50,16 @@ def openssh(run):
     for name in ("ssh.service", "ssh.socket"):
         shutil.copy(peer(f"lib/systemd/system/{name}"), guest.path("/" + UNITS))
     guest.sh("systemctl enable ssh")
-    guest.take(page.block("ini", "/etc/systemd/system/ssh-host-keys.service"))
+    for block in page.blocks:
+        if block.language == "ini":
+            guest.take(block)
     guest.sh(page.commands())
     check_equal(keys(guest), [], "host keys of the image that are left")
 
     folder = guest.path("/" + UNITS)
+    pushes = guest.unit("egd-push.service")
+    guest.write(f"/{UNITS}/egd-push.service", pushes, 0o644)
+    check_contains(pushes, "(?m)^JobRunningTimeoutSec=", "what the page's wait.conf is for")
     for unit in ("ssh.service", "ssh.socket"):
         check("ssh-host-keys.service" in settings(folder, unit, "Requires"), f"{unit} does not need its keys")
         check(unit in settings(folder, "ssh-host-keys.service", "Before"), f"the keys are not made before {unit}")

@@ -1,10 +1,14 @@
 """Machines on which the pages of contrib/doc can be tried as they stand: a network and a view of the file system of its own
 (namespaces without a name, which end with the test), in which /etc is a copy and /run, /home, /root, /mnt, /var/lib and /usr/local are
-empty folders of the test's. ekeyd, egd-push and the others are in /usr/local/sbin, as `meson install` puts them, and run with --sandbox strict.
+empty folders of the test's. ekeyd, egd-push and the others are in /usr/local/sbin, as `meson install` puts them, and run with --sandbox strict;
+their units, users and folders are there.
 
-A line that begins with `systemctl` is done here: units are enabled by systemd's own systemctl, without its daemon, and started by
-their ExecStart; such a line is over when the unit is ready. Everything else goes to a shell, as root, in /root."""
+A line that begins with `systemctl` is done here: units are enabled by systemd's own systemctl, without its daemon, and started with
+their ExecStart; such a line is over when the unit is ready. Of a unit's other lines these hold: User, Group, the capabilities, ProtectHome,
+LoadCredential and Sockets. Everything else goes to a shell, as root, in /root."""
+import contextlib
 import ctypes
+import glob
 import os
 import re
 import shlex
@@ -13,7 +17,7 @@ import signal
 import socket
 
 from daemons import Softkey
-from harness import DEADLINE, Failure, build_folder, check, check_equal, command, need, source_folder, wait_until
+from harness import DEADLINE, Failure, build_folder, check, check_equal, command, need, program, source_folder, wait_until
 from hosts import Host
 from pages import replace
 
@@ -24,6 +28,12 @@ PROGRAMS = ("ekeyd", "ekeydctl", "ekey-rekey", "egd-push", "softkey")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+def visible(run):
+    """Folders of the test's that may lie where a machine has its own."""
+    folders = [source_folder(), build_folder(), run.folder, os.environ.get("EKEYD_PEERS", "")]
+    return [os.path.abspath(path) for path in folders if any(os.path.abspath(path).startswith(f"/{own}/") for own in OWN[1:] if path)]
+
+
 class Machine(Host):
     def __init__(self, run, name):
         self.folder = run.path(name)
@@ -31,8 +41,16 @@ class Machine(Host):
         for folder in OWN[1:]:
             os.makedirs(self.path("/" + folder), 0o755)
         shutil.copytree("/etc", self.path("/etc"), symlinks=True)
-        binds = "; ".join(f'mount --bind "{self.path("/" + folder)}" "/{folder}"' for folder in OWN)
-        super().__init__(run, name, "--uts", "--mount", "--propagation", "private", "sh", "-c", f"{binds}; echo ready; exec sleep infinity")
+        mounts = []
+        for path in visible(run):
+            os.makedirs(self.path(path))
+            mounts.append(("--bind", path, self.path(path)))
+        for program_name in PROGRAMS:
+            self.write(f"/usr/local/libexec/{program_name}", "", 0o755)
+            mounts.append(("--bind", program(program_name), self.path(f"/usr/local/libexec/{program_name}")))
+        mounts += [("--rbind", self.path("/" + folder), "/" + folder) for folder in OWN]
+        script = "\n".join(shlex.join(("mount", *words)) for words in mounts)
+        super().__init__(run, name, "--uts", "--mount", "--propagation", "private", "sh", "-ec", f"{script}; echo ready; exec sleep infinity")
         self._holder.wait_output("^ready$")
         self.dongle = None
         self.services = {}
@@ -43,32 +61,42 @@ class Machine(Host):
 
     def _install(self):
         for name in PROGRAMS:
-            self.write(f"/usr/local/sbin/{name}", f'#!/bin/sh\nexec {shlex.join(command(name))} "$@"\n', 0o755)
-        for name in ("ekeyd", "egd-push"):
-            with open(os.path.join(build_folder(), "contrib", name + ".service"), encoding="utf-8") as file:
-                self.write(f"/{UNITS}/{name}.service", file.read(), 0o644)
-            shutil.copy(os.path.join(source_folder(), "contrib/examples", name + ".conf"), self.path("/root"))
+            options = shlex.join(command(name)[1:])
+            self.write(f"/usr/local/sbin/{name}", f'#!/bin/sh\nexec /usr/local/libexec/{name} {options} "$@"\n', 0o755)
+        lib = "/usr/local/lib"
+        for pattern in (f"{build_folder()}/contrib/*.service", f"{source_folder()}/contrib/systemd/*.socket"):
+            for path in glob.glob(pattern):
+                os.makedirs(self.path(f"{lib}/systemd/system"), exist_ok=True)
+                shutil.copy(path, self.path(f"{lib}/systemd/system"))
+        for path in glob.glob(f"{source_folder()}/contrib/systemd/*.*s"):
+            name, _, kind = os.path.basename(path).partition(".")
+            if kind in ("sysusers", "tmpfiles"):
+                os.makedirs(self.path(f"{lib}/{kind}.d"), exist_ok=True)
+                shutil.copy(path, self.path(f"{lib}/{kind}.d/{name}.conf"))
         # As README.md says.
-        os.makedirs(self.path("/etc/ekeyd"), exist_ok=True)
-        os.makedirs(self.path("/etc/entropykey"), exist_ok=True)
-        self.write("/etc/ekeyd/ekeyd.conf", self._read("/root/ekeyd.conf"), 0o644)
+        self.sh("systemd-sysusers")
+        self.sh("systemd-tmpfiles --create ekeyd.conf")
+        shutil.copy(os.path.join(source_folder(), "contrib/examples/ekeyd.conf"), self._made("/etc/ekeyd/ekeyd.conf"))
+
+    def _made(self, path):
+        os.makedirs(os.path.dirname(self.path(path)), exist_ok=True)
+        return self.path(path)
 
     def path(self, path):
         """Where the test finds the machine's file."""
         return os.path.join(self.folder, path.lstrip("/"))
 
-    def _read(self, path):
+    def read(self, path):
         with open(self.path(path), encoding="utf-8") as file:
             return file.read()
 
     def write(self, path, text, mode=0o600):
-        os.makedirs(os.path.dirname(self.path(path)), exist_ok=True)
-        with open(self.path(path), "w", encoding="utf-8") as file:
+        with open(self._made(path), "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(self.path(path), mode)
 
     def add(self, path, text):
-        self.write(path, self._read(path) + text, 0o644)
+        self.write(path, self.read(path) + text, 0o644)
 
     def enter(self):
         super().enter()
@@ -78,12 +106,12 @@ class Machine(Host):
                     raise OSError(ctypes.get_errno(), "setns")
 
     def name_address(self, name, address):
-        self.write("/etc/hosts", (self._read("/etc/hosts") if os.path.exists(self.path("/etc/hosts")) else "")
+        self.write("/etc/hosts", (self.read("/etc/hosts") if os.path.exists(self.path("/etc/hosts")) else "")
                    + f"{address} {name}\n", 0o644)
 
     def user(self, name, number):
         """Makes a user, with a group and a home, if there is none."""
-        known = [line.split(":")[0] for line in self._read("/etc/passwd").splitlines()]
+        known = [line.split(":")[0] for line in self.read("/etc/passwd").splitlines()]
         if name not in known:
             self.add("/etc/passwd", f"{name}:x:{number}:{number}::/home/{name}:/bin/sh\n")
             self.group(name, number)
@@ -91,13 +119,20 @@ class Machine(Host):
         os.chown(self.path(f"/home/{name}"), number, number)
 
     def group(self, name, number):
-        if name not in [line.split(":")[0] for line in self._read("/etc/group").splitlines()]:
+        if name not in [line.split(":")[0] for line in self.read("/etc/group").splitlines()]:
             self.add("/etc/group", f"{name}:x:{number}:\n")
 
     def plug(self):
         """Plugs an Entropy Key in, with its long-term key in the keyring: softkey, in the place of what is on USB."""
         self.dongle = Softkey(self.run, name=self.name + "-dongle", transport="unix",
                               keyring=self.path("/etc/entropykey/keyring"))
+        self.own("ekeyd", "/etc/entropykey/keyring")
+        os.chmod(self.dongle.path, 0o666)  # as udev does for the group of a dongle
+
+    def own(self, name, path):
+        """Gives a file to a user of the machine's."""
+        user = next(line.split(":") for line in self.read("/etc/passwd").splitlines() if line.startswith(name + ":"))
+        os.chown(self.path(path), int(user[2]), int(user[3]))
 
     def take(self, block, **replaced):
         """Puts a block of a page, a file or what is to be added to one, where the block says."""
@@ -159,18 +194,17 @@ class Machine(Host):
 
     def begin(self, unit):
         """Starts a service; returns it without waiting until it is ready."""
-        text, words = "", self.commands.get(unit)
-        if not words:
-            text = self._read(f"/{UNITS}/{unit}.service")
-            words = shlex.split(re.search(r"(?m)^ExecStart=(.*)$", text)[1])
-        # What the dongle is on USB for ekeyd here.
-        if unit == "ekeyd" and self.dongle:
-            config = self._read("/etc/ekeyd/ekeyd.conf")
+        if unit == "ekeyd" and self.dongle:  # what the dongle is on USB for ekeyd here
+            config = self.read("/etc/ekeyd/ekeyd.conf")
             self.write("/etc/ekeyd/ekeyd.conf", config.replace("entropykey:usb", self.dongle.source), 0o644)
-        for folder in re.findall(r"(?m)^RuntimeDirectory=(\S+)", text):
-            os.makedirs(self.path("/run/" + folder), exist_ok=True)
-        self.services[unit] = Service(self, unit, words, "Type=notify" in text)
+        text = "" if unit in self.commands else self.unit(unit + ".service")
+        self.services[unit] = Service(self, unit, text, self.commands.get(unit))
         return self.services[unit]
+
+    def unit(self, name):
+        """Its text."""
+        return next(self.read(f"{folder}/{name}") for folder in ("/etc/systemd/system", "/usr/local/lib/systemd/system")
+                    if os.path.exists(self.path(f"{folder}/{name}")))
 
     def stop_service(self, unit):
         service = self.services.pop(unit, None)
@@ -187,16 +221,48 @@ class Machine(Host):
 
 
 class Service:
-    """A started unit; `notifies`: it tells when it is ready."""
+    """A started unit, from its text, or from words that need no unit."""
 
-    def __init__(self, machine, unit, words, notifies):
+    def __init__(self, machine, unit, text, words=None):
+        def setting(name):
+            return re.findall(rf"(?m)^{name}=(.*)$", text)
+
         env, self._notices = dict(machine.env), None
-        if notifies:
+        if "notify" in setting("Type"):
             self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._notices.setblocking(False)
             env["NOTIFY_SOCKET"] = machine.path(f"/run/notify.{unit}.{len(machine.run.programs)}")
             self._notices.bind(env["NOTIFY_SOCKET"])
-        self.program = machine.run.start(f"{unit} on {machine.name}", *words[1:], path=words[0], preexec=machine.enter, env=env)
+            os.chmod(env["NOTIFY_SOCKET"], 0o666)
+        for credential in setting("LoadCredential"):
+            name, _, path = credential.partition(":")
+            content = machine.read(path) if os.path.exists(machine.path(path)) else ""
+            machine.write(f"/run/credentials/{unit}/{name}", content, 0o400)
+            machine.own(setting("User")[0], f"/run/credentials/{unit}/{name}")
+            env["CREDENTIALS_DIRECTORY"] = f"/run/credentials/{unit}"
+        passed = [(self._listen(machine, machine.unit(name)), name) for name in setting("Sockets")]
+        words = words or shlex.split(setting("ExecStart")[0])
+        if user := setting("User"):
+            words = [need("setpriv"), f"--reuid={user[0]}", f"--regid={setting('Group')[0]}", "--init-groups", "--no-new-privs",
+                     *(f"--{kind}={capabilities(setting(name))}" for kind, name in CAPABILITIES), *words]
+        if setting("ProtectHome") == ["yes"]:
+            hide = "for folder in /home /root; do mount -t tmpfs -o ro,mode=0 hidden $folder; done; exec \"$@\""
+            words = [need("unshare"), "--mount", "--propagation", "private", "sh", "-ec", hide, "sh", *words]
+        self.program = machine.run.start(f"{unit} on {machine.name}", *words[1:], path=words[0], preexec=machine.enter, env=env,
+                                         descriptors=[(listener.fileno(), name) for listener, name in passed])
+        for listener, _ in passed:
+            listener.close()
+
+    @staticmethod
+    def _listen(machine, text):
+        path = machine.path(re.search(r"(?m)^ListenStream=(.*)$", text)[1])
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(path)
+        os.chmod(path, int(re.search(r"(?m)^SocketMode=(.*)$", text)[1], 8))
+        listener.listen()
+        return listener
 
     def ready(self):
         if not self.program.running():
@@ -205,6 +271,15 @@ class Service:
             return not self._notices or b"READY=1" in self._notices.recv(4096)
         except BlockingIOError:
             return False
+
+
+# Of setpriv, and of units.
+CAPABILITIES = (("inh-caps", "AmbientCapabilities"), ("ambient-caps", "AmbientCapabilities"), ("bounding-set", "CapabilityBoundingSet"))
+
+
+def capabilities(lines):
+    """As setpriv has them."""
+    return ",".join(["-all", *(f"+{word.removeprefix('CAP_').lower()}" for line in lines for word in line.split())])
 
 
 def bridge(machine, address):
