@@ -133,7 +133,8 @@ std::vector<std::string> Pipeline::listeners() const {
                         field("errors", c.protocol_errors) + field("denied", c.denied) +
                         field("network-full", c.network_full) + field("timed-out", c.timed_out) +
                         field("delayed", c.delayed) + field("held-back", c.held_back) +
-                        field("written", c.bytes_written) + field("mixed", c.bytes_mixed));
+                        field("written", c.bytes_written) + field("mixed", c.bytes_mixed) +
+                        field("turned-away", c.turned_away));
     }
     return lines;
 }

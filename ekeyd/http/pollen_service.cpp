@@ -317,6 +317,7 @@ void PollenService::clear(PollenClient& client) {
 
 void PollenService::say(Connection& connection, unsigned status) {
     auto found = said_.find(status);
+    counters_.turned_away += status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS;
     if (found == said_.end()) {
         const Words& say = *std::find_if(std::begin(words), std::end(words),
                                          [status](const Words& each) { return each.status == status; });

@@ -24,19 +24,21 @@ class Listener {
         std::uint64_t accepted = 0, refused = 0, closed = 0; // refused: for whatever reason, at once
         std::uint64_t denied = 0, network_full = 0; // of those refused: by a rule; too many of its network
         std::uint64_t requests = 0, bytes_served = 0, protocol_errors = 0;
-        std::uint64_t delayed = 0;                        // requests that had to wait for a rate
-        std::uint64_t timed_out = 0;                      // of those closed: idle, or without a first request
+        std::uint64_t delayed = 0;     // requests that had to wait for a rate
+        std::uint64_t turned_away = 0; // requests told that there was nothing for them in time (pollen)
+        std::uint64_t timed_out = 0;   // of those closed: idle, or without a first request
         std::uint64_t bytes_written = 0, bytes_mixed = 0; // by clients; of these, stirred in
         std::uint64_t clients = 0, waiting = 0;           // now; for the supply
         std::uint64_t held_back = 0;                      // now; for a rate
         WaitHistogram waits;                              // of blocking reads that had to wait for the supply
 
         Counters& operator+=(const Counters& more) {
-            for (const auto each : {&Counters::accepted, &Counters::refused, &Counters::closed,
-                                    &Counters::denied, &Counters::network_full, &Counters::requests,
-                                    &Counters::bytes_served, &Counters::protocol_errors, &Counters::delayed,
-                                    &Counters::timed_out, &Counters::bytes_written, &Counters::bytes_mixed,
-                                    &Counters::clients, &Counters::waiting, &Counters::held_back}) {
+            for (const auto each :
+                 {&Counters::accepted, &Counters::refused, &Counters::closed, &Counters::denied,
+                  &Counters::network_full, &Counters::requests, &Counters::bytes_served,
+                  &Counters::protocol_errors, &Counters::delayed, &Counters::turned_away,
+                  &Counters::timed_out, &Counters::bytes_written, &Counters::bytes_mixed, &Counters::clients,
+                  &Counters::waiting, &Counters::held_back}) {
                 this->*each += more.*each;
             }
             waits += more.waits;

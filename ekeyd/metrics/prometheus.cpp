@@ -235,6 +235,9 @@ void add_listeners(Exposition& out, const std::vector<ListenerFigures>& given) {
     family("ekeyd_listener_requests_total", counter, "Requests, of any kind.", &C::requests);
     family("ekeyd_listener_out_bytes_total", counter, "Random bytes served.", &C::bytes_served);
     family("ekeyd_listener_errors_total", counter, "Clients that broke the protocol.", &C::protocol_errors);
+    family("ekeyd_listener_turned_away_total", counter,
+           "Requests that were told to come back later, since there was nothing for them in time.",
+           &C::turned_away);
     families.family("ekeyd_listener_wait_seconds", "histogram",
                     "How long those blocking reads have waited that could not be answered at once.",
                     [&](const One& l) {

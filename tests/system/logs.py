@@ -8,7 +8,9 @@ import time
 
 from clients import Control, Egd, connect, free_port
 from daemons import FAST, Ekeyd, Softkey
+from debians_pollen import certificate
 from harness import check, check_equal, main, test, wait_until
+from pollen_client import Pollen
 
 WINDOW = 8  # bytes: less may be there by chance, and as much of a key is no secret that is left
 
@@ -81,8 +83,12 @@ def no_secrets(run):
 
     key = Softkey(run, rate=FAST)
     tcp, sealed = free_port(), free_port()
+    cert, cert_key = certificate(run, "tls")
+    secrets.add("the key of a certificate", base64.b64decode("".join(run.read("tls.key").decode().split("\n")[1:-2])))
+    seeds, seeds_tls = Pollen(), Pollen(tls=cert)
     daemon = Ekeyd(run, f"identity = {run.path('server.key')}", "log-level = debug", f"listen = tcp:127.0.0.1:{tcp},output=drbg",
                    f"listen = sealed:127.0.0.1:{sealed},peers={run.path('peers')}", f"sink = file:{run.path('sunk')}",
+                   seeds.setting, f"{seeds_tls.setting},cert={cert},key={cert_key}",
                    softkeys=[key], env=JOURNAL)
     with open(key.card, encoding="ascii") as card:
         master = re.search(r"^Master key (.*)$", card.read(), re.MULTILINE).group(1)
@@ -104,6 +110,9 @@ def no_secrets(run):
         secrets.add(f"what egd-push wrote from {upstream}", run.read(name))
         pushes.append(push)
     secrets.add("served bytes", daemon.seeded(2048))
+    for pollen in (seeds, seeds_tls):
+        secrets.add("a seed of pollen's", pollen.seed())
+        pollen.ask("/no-challenge")
     capture = run.start("ekeydctl", "--socket", daemon.control, "capture", "1", "3000")
     check_equal(capture.wait(60), 0, "exit status of the capture")
     # A new long-term key while the daemon runs, then a fault and a reset: they all have their events.

@@ -7,8 +7,9 @@ import re
 import signal
 import socket
 import time
+import urllib.request
 
-from clients import connect
+from clients import connect, free_port
 from daemons import Ekeyd, Softkey
 from debians_pollen import debians_pollen
 from harness import check, check_contains, check_equal, main, test, wait_until
@@ -116,6 +117,7 @@ def never_twice(run):
     check_equal(len(seeds), 44, "seeds")
     with ekeyd.client() as client:
         everything = b"".join(seeds) + client.read(1000)
+    keys[0].program.signal(signal.SIGCONT)
     pieces = [everything[i:i + 8] for i in range(0, len(everything), 8)]
     check_equal(len(set(pieces)), len(pieces), "different pieces of eight bytes among what was given")
     check_equal(counters(ekeyd)["bytes"], 64 * 44, "bytes counted")
@@ -197,6 +199,30 @@ def turns(run):
     # Turn by turn: with nine who want bytes, a seed of 64 waits for about 8 times as much.
     check_equal(counters(ekeyd)["bytes"], 5 * 64, "bytes served")
     wait_until(lambda: drain() > 0, "the others have theirs")
+
+
+# ---------------------------------------------------------------- figures
+
+@test("pollen: ekeydctl and the metrics tell what its clients ask and get, in a row of its own")
+def figures(run):
+    http_port = free_port()
+    fifo = run.path("noise")
+    os.mkfifo(fifo)
+    pollen, ekeyd, _ = start(run, ",wait=1", f"listen = http:127.0.0.1:{http_port}", f"source = device:{fifo}", softkeys=[])
+    check_equal(pollen.ask("/?challenge=abc")[0], 503, "the status without noise")
+    with open(fifo, "r+b", buffering=0) as noise:
+        noise.write(hashlib.shake_256(b"noise that passes its tests").digest(5000))
+        ekeyd.seeded(1)
+    pollen.seed()
+    check_equal(pollen.ask()[0], 400, "the status without a challenge")
+    with urllib.request.urlopen(f"http://127.0.0.1:{http_port}/metrics", timeout=60) as page:
+        text = page.read().decode()
+    listener = f'{{listener="pollen:127.0.0.1:{pollen.port}"}}'
+    for name, value in {"out_bytes_total": 64, "requests_total": 3, "errors_total": 1, "accepted_total": 3, "waiting": 0,
+                        "turned_away_total": 1}.items():
+        check_contains(text, rf"(?m)^ekeyd_listener_{name}{re.escape(listener)} {value}$", "the metrics")
+    row = run.run("ekeydctl", "--socket", ekeyd.control, "show")
+    check_contains(row, rf"pollen:127.0.0.1:{pollen.port},wait=1.*bytes=64.*turned-away=1", "what ekeydctl shows")
 
 
 # ---------------------------------------------------------------- limits

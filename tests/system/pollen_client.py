@@ -17,6 +17,7 @@ class Pollen:
 
     def __init__(self, port=None, tls=None):
         self.port = port or free_port()
+        self.setting = f"listen = pollen:127.0.0.1:{self.port}"
         self.tls = tls  # the certificate that it must have, or those above it
 
     def connect(self):
@@ -50,9 +51,8 @@ class Pollen:
 
 def start(run, parameters="", *settings, softkeys=None, **options):
     pollen = Pollen()
-    pollen.setting = f"listen = pollen:127.0.0.1:{pollen.port}{parameters}"
     keys = [Softkey(run)] if softkeys is None else softkeys
-    return pollen, Ekeyd(run, pollen.setting, *settings, softkeys=keys, **options), keys
+    return pollen, Ekeyd(run, pollen.setting + parameters, *settings, softkeys=keys, **options), keys
 
 
 def counters(ekeyd):

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """listen = pollen with a certificate: pollinate over HTTPS, what is wrong with files, and what handshakes may cost others."""
+import base64
 import contextlib
 import os
 import select
@@ -13,6 +14,7 @@ from clients import ControlError, connect, free_port
 from debians_pollen import certificate
 from harness import check, check_contains, check_equal, main, need, test, wait_until
 from pollen_client import Pollen, check_pollinated, counters, pollinate, start
+from process_memory import places, plain_build
 
 
 def start_tls(run, cert, key, parameters="", *settings, **options):
@@ -186,6 +188,25 @@ def trusted(pollen):
         return pollen.seed() is not None
     except ssl.SSLCertVerificationError:
         return False
+
+
+@test("promise 6: pollen: a seed is nowhere in memory once it is sent, nor is the file of the key, in clear and over TLS")
+def memory(run):
+    plain_build()
+    cert, key = certificate(run, "tls")
+    clear = Pollen()
+    pollen, ekeyd, _ = start_tls(run, cert, key, "", clear.setting)
+    ekeyd.seeded()
+    with contextlib.closing(pollen.connect()) as over_tls, contextlib.closing(clear.connect()) as in_clear:
+        seeds = [pollen.seed(on=over_tls), clear.seed(on=in_clear), pollen.seed(), clear.seed()]
+        for seed in seeds:  # of those who have closed, and of those who have not
+            for form in (seed, seed[16:32], seed.hex().encode(), seed.hex().encode()[32:64]):
+                # It may still be on its way out of a buffer when it has arrived.
+                wait_until(lambda form=form: not places(ekeyd.program.pid, form), f"no seed is left: {form}", 10)
+    lines = run.read("tls.key").split(b"\n")[1:-2]
+    check(not places(ekeyd.program.pid, lines[0]), "the text of the key's file is in memory")
+    # ekeyd.conf(5) says so; and without it, the search would show nothing.
+    check(places(ekeyd.program.pid, base64.b64decode(b"".join(lines))[40:60]), "the key itself was not found in memory")
 
 
 @test("pollen: a daemon that runs as another user has read the key before, and keeps it when that user cannot")
