@@ -264,6 +264,36 @@ def many_clients(run):
         check_equal(machine.counters(address)["clients"], "0", f"clients of {address}")
 
 
+# /var/cache is its own, so that its mark of success is.
+POLLINATE = """#!/bin/sh
+exec unshare --mount sh -c 'mount -t tmpfs none /var/cache && mkdir /var/cache/pollinate && {pollinate} "$@" && [ -e /var/cache/pollinate/seeded ]' pollinate "$@"
+"""
+
+
+@test("how to, pollinate: Debian's pollinate takes a seed from ekeyd with the page's certificate, and none without")
+def pollinate(run):
+    page = Page("pollinate")
+    machine, guest = host(run), Machine(run, "guest")
+    join(machine, "192.168.122.1", guest, "192.168.122.2")
+    guest.name_address("host", "192.168.122.1")
+    server = page.at("On the host")
+    machine.sh(server.commands(0))
+    machine.take(server.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
+    machine.sh(server.commands(1))
+    with open(machine.path("/etc/ekeyd/pollen.pem"), encoding="ascii") as file:
+        guest.write("/etc/pollinate/host.pem", file.read(), 0o644)
+    with open(peer("etc/default/pollinate"), encoding="utf-8") as file:
+        # Not this machine's own generator.
+        guest.write("/etc/default/pollinate", file.read().replace("/dev/urandom", "/root/device"), 0o644)
+    guest.write("/usr/local/bin/pollinate", POLLINATE.format(pollinate=peer("usr/bin/pollinate")), 0o755)
+    guest.sh(page.at("In the machine").commands(), expect=1)
+    check_equal(bytes_of(machine, "pollen:"), 0, "bytes for one who does not know the host yet")
+    guest.take(page.at("In the machine").block("sh", "add", "/etc/default/pollinate"))
+    guest.sh(page.at("In the machine").commands())
+    check_equal(bytes_of(machine, "pollen:"), 64, "bytes for pollinate")
+    check_equal(os.path.getsize(guest.path("/root/device")), 64, "bytes that it wrote to its device")
+
+
 @test("how to, upgrade: Debian's configuration of 1.1.5 and its keyring are converted as the page says, and the daemon runs with its sockets")
 def upgrade(run):
     page = Page("upgrade")
