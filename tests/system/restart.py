@@ -379,5 +379,25 @@ def both(run):
         check(client.closed_within(), "a client was left hanging")
 
 
+@test("a start that fails leaves the store as it was: clients are served by the one that succeeds")
+def failed_start(run):
+    manager = Manager(run)
+    daemon = Ekeyd(run, env=manager.env())
+    with open(daemon.config, encoding="ascii") as file:
+        good = file.read()
+    with daemon.client() as client:
+        in_step(client)
+        manager.stop_daemon(daemon)
+        for bad, status in (("lissen = x\n", 2), ("user = no-such-user-here\n", 1)):  # the first thing that may fail, and the last
+            run.write("ekeyd.conf", good + bad)
+            program = run.start("ekeyd", *daemon.arguments, env=manager.env(), descriptors=manager.descriptors())
+            check_equal(program.wait(), status, f"exit status with {bad!r}")
+            manager.hear_all()
+            check_equal(sorted(manager.names()), ["egd", "egd-state"], f"the store after {bad!r}")
+        run.write("ekeyd.conf", good)
+        manager.start_daemon(daemon)
+        in_step(client)
+
+
 if __name__ == "__main__":
     main()

@@ -131,7 +131,7 @@ TEST_CASE("kept clients: what is written is read; each is given out once") {
 }
 
 TEST_CASE("promise 5: a list of clients that is not ours is refused, with its line") {
-    const std::string head = "ekeyd clients 1\nlistener unix:/x\n", most(66 * 2, '0');
+    const std::string head = "ekeyd clients 1\nlistener unix:/x\n", most(132, '0');
     CHECK(KeptState::parse(head + "1 -\n2 02ff\n3 " + most + "\n"));
     const std::pair<std::string, const char*> cases[] = {
         {"", "no list"},
