@@ -52,7 +52,7 @@ LoadProcess::LoadProcess(const std::function<Work()>& prepare) {
     }
     commands_ = std::move(commands_out);
     answers_ = std::move(answers_in);
-    answers_out.reset(); // so that its end is seen
+    answers_out = Fd(); // so that its end is seen
     Round none;
     await(&none, sizeof none);
 }

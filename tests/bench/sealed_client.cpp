@@ -77,7 +77,7 @@ void SealedClient::shake_hands() {
 }
 
 bool SealedClient::is_closed() {
-    Byte byte;
+    Byte byte = 0;
     return ::recv(socket_.get(), &byte, 1, 0) <= 0;
 }
 
