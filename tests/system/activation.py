@@ -131,6 +131,7 @@ def open_to_more(run):
         program = run.start("ekeyd", "--config", config, "--foreground", descriptors=passed.descriptors())
         check_equal(program.wait(), 1, f"exit status with {parameters!r}")
         check_contains(program.output(), rf"o\.conf:3: .*open: .*{says}$", f"what it says of {parameters!r}")
+        check_equal("the service manager made it with mode 0666" in program.output(), "Mode" in says, f"what it says of {parameters!r}")
     os.chmod(run.path("open"), 0o600)  # less is no fault
     daemon = Ekeyd(run, f"listen = {open_to_all},mode=0666", descriptors=passed.descriptors())
     check(f"{open_to_all},mode=0666" in daemon.listeners(), "the listener is not there")
