@@ -48,7 +48,9 @@ class Machine(Host):
         for program_name in PROGRAMS:
             self.write(f"/usr/local/libexec/{program_name}", "", 0o755)
             mounts.append(("--bind", program(program_name), self.path(f"/usr/local/libexec/{program_name}")))
-        mounts += [("--rbind", self.path("/" + folder), "/" + folder) for folder in OWN]
+        # Last what hides the others.
+        mounts += [("--rbind", self.path("/" + folder), "/" + folder)
+                   for folder in sorted(OWN, key=lambda own: run.folder.startswith(f"/{own}/"))]
         script = "\n".join(shlex.join(("mount", *words)) for words in mounts)
         super().__init__(run, name, "--uts", "--mount", "--propagation", "private", "sh", "-ec", f"{script}; echo ready; exec sleep infinity")
         self._holder.wait_output("^ready$")
@@ -255,12 +257,21 @@ class Service:
 
     @staticmethod
     def _listen(machine, text):
-        path = machine.path(re.search(r"(?m)^ListenStream=(.*)$", text)[1])
+        """A socket unit's socket, bound on the machine, because its name is compared there."""
+        path = re.search(r"(?m)^ListenStream=(.*)$", text)[1]
+        mode = int(re.search(r"(?m)^SocketMode=(.*)$", text)[1], 8)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+            os.unlink(machine.path(path))
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(path)
-        os.chmod(path, int(re.search(r"(?m)^SocketMode=(.*)$", text)[1], 8))
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(OSError):
+                machine.enter()
+                listener.bind(path)
+                os.chmod(path, mode)
+            os._exit(0)
+        os.waitpid(child, 0)
+        check(os.path.exists(machine.path(path)), f"{path} cannot be made on {machine.name}")
         listener.listen()
         return listener
 
