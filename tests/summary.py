@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Reads meson's logs of tests and benchmarks (JSON): prints what benchmarks have measured, the names of what did not
 pass and the end of what each failed test printed, then the line "N passed, N failed, N skipped". Fails when something
 has failed; a log without a result is a failure.

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """What the daemon costs, and how it shares: the real ekeyd, measured from outside.
 
 usage: daemon.py idle-memory|idle-cpu|fairness EGD_LOAD

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Counts the instructions that a program takes for one unit of work, with valgrind's callgrind.
 
 usage: instructions.py [--most WORK=N]... PROGRAM WORK...

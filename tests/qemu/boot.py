@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A guest that starts with an empty pool is made ready by each way that leads to it over a network."""
 from boot_cases import boot
 from harness import check, main, test

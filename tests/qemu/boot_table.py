@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A benchmark: how soon a guest without randomness has it, by each way; prints the table of contrib/doc/how-we-know.md.
 The guest is emulated and the machine may be busy, so the rows are for comparison with each other."""
 from boot_cases import IN_VAIN, Host, boot

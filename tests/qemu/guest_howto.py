@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """contrib/doc/qemu-libvirt.md: guests by virtio-rng, virtio-serial and vsock, with the page's lines for QEMU, and with those that
 libvirt makes of the page's XML. Over the host's bridge: howto_first_boot.py."""
 import json

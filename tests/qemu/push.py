@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """egd-push in a guest, over what leads from a guest to its host without a network: vsock and virtio-serial."""
 from daemons import Ekeyd, Softkey
 from guest import PROGRAMS, Guest

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """What a restart of ekeyd does to a guest whose virtio-rng QEMU feeds from it."""
 import re
 

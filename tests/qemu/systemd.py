@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A Debian system with systemd as its first process and our packages: what the units do there."""
 from daemons import Ekeyd, Softkey
 from debian import Bare, with_our_packages

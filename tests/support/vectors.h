@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#define BOOST_BIND_GLOBAL_PLACEHOLDERS // what that header includes would be told of otherwise
 #include <boost/property_tree/json_parser.hpp>
 #include <boost/property_tree/ptree.hpp>
 

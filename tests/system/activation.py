@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Sockets that a service manager opens and passes to ekeyd."""
 import hashlib
 import os

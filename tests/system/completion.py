@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Completion for bash: the files are sourced, and their functions called as bash calls them."""
 import os
 import subprocess

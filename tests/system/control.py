@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """ekeydctl on a running ekeyd: what it prints for programs and for people."""
 import json
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The documents, every Markdown file of the tree: links lead somewhere; options, commands, settings, files and messages that they name
 are there. howto.py tries what they tell to do."""
 import glob

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A listener with output=drbg on the real daemon: unseeded, seeded, without its key, and with prediction resistance."""
 from clients import Egd
 from daemons import Ekeyd, Softkey

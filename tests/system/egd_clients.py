@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """GnuPG on a libgcrypt that takes its random bytes over EGD, when there are none. That it makes keys of them, Postfix and other
 clients are in howto.py, QEMU in tests/qemu."""
 import os

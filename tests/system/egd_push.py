@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """egd-push from outside: what it asks of servers, what it gives to the kernel, and how it fails."""
 import hashlib
 import os

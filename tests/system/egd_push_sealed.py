@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """egd-push over sealed links: on an independent implementation of Noise, on ekeyd, and with men in the middle."""
 import os
 

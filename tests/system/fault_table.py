@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The table of faults, made of the rows that the tests of faults.py and system_fault_rows.py have left in the build
 folder (fault_rig.py: record).
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """For every fault of a dongle: no byte made from the faulty block reaches a client, and the daemon says what failed.
 
 One client reads all that is served. What it got is compared with what softkey sealed: each output must be the hash of

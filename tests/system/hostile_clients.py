@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Clients that misbehave cost themselves; the others are served on."""
 import os
 import re

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The pages of contrib/doc, tried as they stand (see pages.py and machine.py): what a page tells to write is written, what it
 tells to type is typed. Guests of QEMU
 are in tests/qemu/guest_howto.py, first boots in howto_first_boot.py, HAProxy in howto_haproxy.py."""

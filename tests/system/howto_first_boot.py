@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A new machine's first boot, by contrib/doc/openssh.md and cloud-init.md: SSH host keys are made only after the first push, which comes
 over the host's bridge as qemu-libvirt.md has it."""
 import json

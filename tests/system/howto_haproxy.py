@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Two hosts behind one address: HAProxy with the configuration of contrib/doc/many-clients.md."""
 from clients import Egd, free_port
 from daemons import Ekeyd, Softkey, answers

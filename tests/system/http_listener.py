@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """listen = http: what it tells, to whom, and that nobody can disturb others by it."""
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """What `meson install` puts where, and that it fits together."""
 import os
 import re

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """How ekeyd starts, refuses to start, ends, and comes back."""
 import os
 import re

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """What the system refuses: descriptors, room in a file. The daemon stays, and goes on when it can."""
 import os
 import resource

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """What a listener's parameters grant, and refuse. Several addresses of the loopback network stand for networks."""
 import os
 import re

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Logs at their most verbose: no key and no byte of noise is in them, in any form; and every line is a whole event."""
 import base64
 import os

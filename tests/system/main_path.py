@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The whole way, from a dongle's sealed frames to a client's bytes, with several of everything, and captures."""
 import os
 import re

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Manual pages: without warnings, one for each program, and nothing that the program says of itself is missing."""
 import glob
 import os

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Resident memory, and where secrets are in it."""
 import base64
 import os

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The Munin plugin, run by Debian's munin-run, beside the plugin of 1.1.5."""
 import contextlib
 import os

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Debian's ekeyd and ekey-setkey 1.1.5, unchanged, on softkey: the proof that it is a true Entropy Key."""
 import os
 import re

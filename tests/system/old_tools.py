@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Debian's ekeydctl, Munin plugin and ekeyd-egd-linux 1.1.5, unchanged, against our ekeyd."""
 import os
 import re

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A short run of tests/statistics: both output modes, from a poor source, and that source itself."""
 import os
 import sys

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The example that makes a USB Entropy Key: its script and unit. tests/qemu/own_key.py makes a key with it."""
 import os
 import re

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The Debian packages: built, checked by lintian, installed in a bare Debian system, in the place of 1.1.5's."""
 import glob
 import os

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """listen = pollen: as Debian's pollen, for Debian's pollinate and others; what it refuses, and to whom."""
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """listen = pollen with a certificate: pollinate over HTTPS, what is wrong with files, and what handshakes may cost others."""
 import base64
 import contextlib

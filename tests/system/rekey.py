@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """ekey-rekey on softkey: the new key works, and whatever goes wrong is one sentence that leaves the keyring whole."""
 import base64
 import fcntl

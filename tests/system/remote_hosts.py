@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Hosts far from each other, over wires that delay and lose: the files of contrib/doc/relay.md. howto.py tries its commands."""
 import os
 import time

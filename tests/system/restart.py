@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """ekeyd is restarted, and its EGD clients stay connected: their sockets are in the service manager's store meanwhile."""
 import os
 import random

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The sandbox: that it is on in every thread, what it leaves, and that it can be left out. That its list of system calls is
 whole is shown by all other tests: they run with `--sandbox strict`."""
 import os

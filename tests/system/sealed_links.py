@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Sealed links: ekeyd as server and as client, against an independent implementation of Noise, and against
 strangers and men in the middle."""
 import os

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """softkey's lines and noise where no host program of ours or Debian's shows them."""
 import base64
 import os

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """For every fault of the operating system: no bad byte, nobody lost but the guilty, and it recovers by itself.
 
 Each test is one daemon that lives through several faults; each fault is a row of the table that fault_table.py makes.

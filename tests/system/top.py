@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """ekeydctl top: what it shows, live on a terminal and once elsewhere; and that a terminal is left as it was found."""
 import contextlib
 import fcntl

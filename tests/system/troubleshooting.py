@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """contrib/doc/troubleshooting.md: what it quotes and no other test provokes, provoked here. documents.py checks the rest."""
 import contextlib
 import ctypes

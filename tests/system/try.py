@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The first command of README.md, on a build that is there already."""
 import os
 import re

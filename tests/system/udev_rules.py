@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The rules of udev/ as text. What the rules do with a device, tests/qemu/usbip.py shows."""
 import os
 import re

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Units, sysusers.d and tmpfiles.d as `meson install` puts them. What systemd makes of them, tests/qemu/systemd.py shows."""
 import glob
 import os

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """ekeyd as client of EGD servers in clear: what is credited, several of them, and servers that misbehave."""
 import random
 import re

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """usage: wire.py DELAY_SECONDS LOSS SEED INTERFACE INTERFACE [INTERFACE INTERFACE...]
 
 Wires between pairs of interfaces of this network namespace: every frame that comes in at one of a pair goes out at the other

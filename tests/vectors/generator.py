@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The generator of ekeyd/pool/generator.h, written anew from its rules in plain Python, and the vectors it makes.
 
     python3 generator.py > generator.json

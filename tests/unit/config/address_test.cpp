@@ -118,6 +118,9 @@ TEST_CASE("numbers, modes, yes and no") {
     }
     CHECK(parse_decimal("d", "7.5", 0, 8).value() == 7.5);
     CHECK(parse_decimal("d", "0", 0, 8).value() == 0);
+    CHECK(parse_decimal("d", "1.00000000100000000000000000001", 1, 3600).value() == 1.000000001);
+    CHECK(parse_decimal("d", "000000000000000001.1", 1, 3600).value() == 1.1);
+    CHECK(parse_decimal("d", "3599.99999999999999999", 1, 3600).value() <= 3600);
     for (const char* bad : {"", "nan", "inf", "8.01", "-0.1", "1e0", "0x1", "7,5", "7.5 "}) {
         CAPTURE(bad);
         CHECK(holds(refused(parse_decimal("min-entropy", bad, 0, 8)), "min-entropy is"));

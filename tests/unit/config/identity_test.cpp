@@ -69,7 +69,7 @@ TEST_CASE("what holds no key, two keys or half a key is refused, and the error d
 
 TEST_CASE("promise 6: an identity that others can read is refused, with what to do") {
     const Folder folder;
-    for (const mode_t mode : {0640, 0604, 0620, 0610, 0666}) {
+    for (const mode_t mode : {0640u, 0604u, 0620u, 0610u, 0666u}) {
         const auto identity = Identity::read(folder.write(secret, mode));
         REQUIRE_FALSE(identity);
         CHECK(identity.error().what.find("chmod 600") != std::string::npos);

@@ -141,18 +141,22 @@ TEST_CASE("keyring: a second line of a serial counts, as in 1.1.5, and is told o
 TEST_CASE("keyring: one that others may read or write is told of; a group may read it") {
     const Folder folder;
     write(folder.file(), line("NwBvBlg3OTBJORFD", zero_key));
-    for (const auto& [mode, quiet] : {std::pair{0600u, true},
-                                      {0640u, true},
-                                      {0400u, true},
-                                      {0644u, false},
-                                      {0620u, false},
-                                      {0602u, false}}) {
-        CAPTURE(mode);
-        ::chmod(folder.file().c_str(), mode);
+    struct Row {
+        mode_t mode;
+        bool quiet;
+    };
+    for (const auto& row : {Row{0600, true},
+                            {0640, true},
+                            {0400, true},
+                            {0644, false},
+                            {0620, false},
+                            {0602, false}}) {
+        CAPTURE(row.mode);
+        ::chmod(folder.file().c_str(), row.mode);
         const auto keyring = Keyring::read(folder.file());
         REQUIRE(keyring);
         CHECK(keyring->size() == 1);
-        CHECK(keyring->remarks().empty() == quiet);
+        CHECK(keyring->remarks().empty() == row.quiet);
     }
     ::chmod(folder.file().c_str(), 0644);
     CHECK(Keyring::read(folder.file())->remarks()[0].find("mode 0644") != std::string::npos);

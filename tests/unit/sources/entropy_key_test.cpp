@@ -103,15 +103,17 @@ TEST_CASE("a device whose answers are no use: the reason is told, once, and it i
     const std::string version_1 = device.binary(PacketType::serial, 1, a_serial.bytes);
     std::string spoilt = device.serial_frame();
     spoilt[20] = spoilt[20] == 'x' ? 'y' : 'x';
-    for (const auto& [answer, reason] :
-         {std::pair{version_1, "protocol version 1"}, {spoilt, "not authentic"}}) {
-        CAPTURE(reason);
+    struct Row {
+        std::string answer, reason;
+    };
+    for (const auto& row : {Row{version_1, "protocol version 1"}, Row{spoilt, "not authentic"}}) {
+        CAPTURE(row.reason);
         Rig one;
         for (int i = 0; i < 3; ++i) {
-            one.feed(answer);
+            one.feed(row.answer);
         }
         REQUIRE(one.owner.failures.size() == 1);
-        CHECK(one.owner.failures[0].second.find(reason) != std::string::npos);
+        CHECK(one.owner.failures[0].second.find(row.reason) != std::string::npos);
         one.run(device); // after all
         CHECK(one.word() == "Running OK");
     }

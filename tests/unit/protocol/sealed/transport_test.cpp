@@ -53,7 +53,7 @@ Bytes join(std::initializer_list<Bytes> parts) {
 } // namespace
 
 TEST_CASE("what is sealed arrives, in any split") {
-    for (const std::size_t size : {1, 2, 3, 17, 1000000}) {
+    for (const std::size_t size : {1u, 2u, 3u, 17u, 1000000u}) {
         CAPTURE(size);
         auto from = make(1, 2), to = make(2, 1);
         const Bytes longest(Transport::longest, 'x');
