@@ -24,6 +24,19 @@ Pipeline::Pipeline(Loop& loop, std::size_t pool_size, Duration silence, UsbMaker
 
 Pipeline::~Pipeline() = default;
 
+// Otherwise the second would say that the place is another program's.
+Result<void> Pipeline::check_places(const std::vector<config::Setting>& listen) {
+    std::map<std::string, const config::Setting*> places;
+    for (const config::Setting& setting : listen) {
+        const auto [first, fresh] = places.emplace(without_parameters(setting.value), &setting);
+        if (!fresh) {
+            return fail(setting.where + ": " + first->first +
+                        " is given twice (first: " + first->second->where + ")");
+        }
+    }
+    return {};
+}
+
 Result<void> Pipeline::check(const config::Settings& settings) {
     const auto check_all = [](const std::vector<config::Setting>& list, auto check_one) -> Result<void> {
         for (const config::Setting& setting : list) {
@@ -36,7 +49,9 @@ Result<void> Pipeline::check(const config::Settings& settings) {
         return {};
     };
     if (settings.reserve > 0 && settings.reserve + Pool::least_shared > settings.pool_size) {
-        return fail("reserve is " + std::to_string(settings.reserve) + ": pool-size, which is " +
+        const auto written = settings.where.find("reserve");
+        return fail((written == settings.where.end() ? "" : written->second + ": ") + "reserve is " +
+                    std::to_string(settings.reserve) + ": pool-size, which is " +
                     std::to_string(settings.pool_size) + ", must be at least " +
                     std::to_string(Pool::least_shared) + " more");
     }
@@ -45,6 +60,9 @@ Result<void> Pipeline::check(const config::Settings& settings) {
         checked = check_all(settings.listen, [](const config::Address& address) {
             return http::speaks(address) ? http::check_listener(address) : check_listener(address);
         });
+    }
+    if (checked) {
+        checked = check_places(settings.listen);
     }
     return checked ? check_all(settings.sink, check_sink) : checked;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,6 +32,8 @@
 #include "ekeyd/stage.h"
 
 namespace ekey {
+
+class Undo;
 
 class Pipeline final : public control::Subject,
                        public metrics::Provider,
@@ -93,9 +96,10 @@ class Pipeline final : public control::Subject,
 
     // Takes `to` in the place of `from` for sources, listeners, sinks, the keyring, the reserve, and what
     // listeners have from files. An address that is in both stays untouched, as does what was added over the
-    // control socket. An Error names its line; then all is as before, except that a listener whose socket was
-    // to be used by another one may have closed its clients. The rest of `to` is not looked at.
-    Result<void> change(const config::Settings& from, const config::Settings& to);
+    // control socket. A listener that stays in its place with other parameters keeps its clients, as far as
+    // they can go over (Listener::let_go). The text says what could not be done and does no harm; it is empty
+    // as a rule. An Error names its line; then all is as before. The rest of `to` is not looked at.
+    Result<std::string> change(const config::Settings& from, const config::Settings& to);
     // What `ekeydctl reload` does, since the pipeline does not know where the configuration is. The text says
     // what needs a restart.
     using Reload = std::function<Result<std::string>()>;
@@ -123,10 +127,31 @@ class Pipeline final : public control::Subject,
     Stage* stage(unsigned number) const;
     unsigned number_of(std::string_view address) const; // of a source as it was added, or 0
     static Result<config::Keyring> read_keyring(std::string_view path);
-    Result<std::optional<config::Keyring>> keyring_of(const config::Setting& setting) const;
+    // What is to be used from now on, if anything; a remark when nothing can be read and none is needed.
+    struct NewKeyring {
+        std::optional<config::Keyring> keyring;
+        std::string remark;
+    };
+    Result<NewKeyring> keyring_of(const config::Setting& before, const config::Setting& now) const;
     void use_keyring(config::Keyring keyring);
     void reload_files();
     void take_back_sockets(std::string_view address);
+    Result<std::unique_ptr<Listener>> prepare_listener(const config::Address& address);
+    // Puts `next`, which is for the same place, there; then it is the one that was there before, with those
+    // clients that could not go over. An Error leaves all as it was.
+    Result<void> swap_listener(std::unique_ptr<Listener>& now, std::unique_ptr<Listener>& next);
+    // What a change took out, until nothing can go wrong any more: lists, because undoing refers to them.
+    struct Before {
+        std::list<std::unique_ptr<Listener>> listeners;
+        std::list<Sockets> sockets;
+    };
+    // For Exchange, which see.
+    Result<bool> replace_listener(const std::string& old, const std::string& text, Before& before,
+                                  Undo& undo);
+    bool let_step_aside(const std::string& address, Before& before, Undo& undo);
+    std::vector<std::unique_ptr<Listener>>::iterator listener(std::string_view address);
+    static std::string without_parameters(std::string_view address);
+    static Result<void> check_places(const std::vector<config::Setting>& listen);
     static tl::unexpected<Error> no_source(unsigned number);
 
     Loop& loop_;

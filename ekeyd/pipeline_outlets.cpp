@@ -40,14 +40,29 @@ Result<void> add_part(std::vector<std::unique_ptr<Part>>& parts, std::string_vie
 
 } // namespace
 
-Result<void> Pipeline::add_listener(std::string_view address) {
-    auto added = add_part(listeners_, address, [this](const config::Address& a) {
-        if (http::speaks(a)) {
-            return http::make_listener(loop_, *this, pool_, a, this, passed_);
-        }
-        return make_listener(
-            loop_, pool_, a, this, [this] { return node(); }, passed_);
+Result<std::unique_ptr<Listener>> Pipeline::prepare_listener(const config::Address& address) {
+    return refusal_as_error([&] {
+        return http::speaks(address)
+                   ? http::prepare_listener(loop_, *this, pool_, address, this)
+                   : ekey::prepare_listener(loop_, pool_, address, this, [this] { return node(); });
     });
+}
+
+Result<void> Pipeline::add_listener(std::string_view address) {
+    auto added =
+        add_part(listeners_, address, [this](const config::Address& a) -> Result<std::unique_ptr<Listener>> {
+            auto made = prepare_listener(a);
+            if (!made) {
+                return made;
+            }
+            auto sockets =
+                http::speaks(a) ? http::open_sockets(loop_, a, passed_) : open_sockets(loop_, a, passed_);
+            if (!sockets) {
+                return tl::unexpected(sockets.error());
+            }
+            (*made)->listen(std::move(*sockets));
+            return made;
+        });
     if (!added) {
         take_back_sockets(address);
     }
@@ -61,12 +76,10 @@ Result<void> Pipeline::remove_listener(std::string_view address) {
     return removed;
 }
 
-namespace {
-std::string without_parameters(const std::string& text) {
+std::string Pipeline::without_parameters(std::string_view text) {
     const auto address = config::parse_address(text);
-    return address ? address->kind + ':' + address->rest : text;
+    return address ? address->kind + ':' + address->rest : std::string(text);
 }
-} // namespace
 
 std::vector<KeptListener> Pipeline::let_clients_go() {
     std::vector<KeptListener> kept;

@@ -85,11 +85,13 @@ Result<std::string> Reloader::change() {
         return fail(sink->where + ": the right to credit entropy to the kernel was given up at the start, " +
                     "since there was no such sink: this needs a restart");
     }
-    if (auto changed = pipeline_.change(current_, now); !changed) {
-        return tl::unexpected(changed.error());
+    auto remark = pipeline_.change(current_, now);
+    if (!remark) {
+        return remark;
     }
     current_ = std::move(now);
-    return restart_needed(started_, current_);
+    const std::string restart = restart_needed(started_, current_);
+    return restart + (restart.empty() || remark->empty() ? "" : "; ") + *remark;
 }
 
 } // namespace ekey

@@ -23,7 +23,8 @@ class Reloader {
     Reloader& operator=(const Reloader&) = delete;
 
     // All is checked before anything changes. The text names the options that have other values now and need
-    // a restart; it is empty when there are none. Errors name the file and the line.
+    // a restart, and what else stays as it was; it is empty when there is nothing of that. Errors name the
+    // file and the line.
     Result<std::string> reload();
 
   private:

@@ -45,6 +45,7 @@ struct Apply {
             return fail(value.error().what);
         }
         settings.*target.member = static_cast<std::size_t>(*value);
+        settings.where[given.name] = given.where;
         return {};
     }
     Result<void> operator()(const Seconds& target) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,9 +26,10 @@ struct Settings {
     std::size_t reserve = 0;                            // bytes of the pool for local use
     double silence = 10; // seconds without a byte after which a source has failed
     bool foreground = false;
-    std::string log_level = "info"; // error, warning, notice, info, debug
-    std::string sandbox = "yes";    // no, yes, strict
-    std::string config_file;        // the file that was read, or empty
+    std::string log_level = "info";                        // error, warning, notice, info, debug
+    std::string sandbox = "yes";                           // no, yes, strict
+    std::string config_file;                               // the file that was read, or empty
+    std::map<std::string, std::string, std::less<>> where; // of numbers, by option: as Setting's
 };
 
 enum class Action { run, print_config, check_config, convert, version, help };

@@ -4,7 +4,6 @@
 #include "ekeyd/metrics/exposition.h"
 #include "ekeyd/metrics/prometheus.h"
 #include "ekeyd/metrics/verdict.h"
-#include "ekeyd/runtime/tcp_socket.h"
 
 namespace ekey::http {
 
@@ -55,18 +54,17 @@ Result<Options> read_options(const config::Address& address) {
     return options;
 }
 
-HttpListener::HttpListener(Loop& loop, const metrics::Provider& provider, std::string address,
-                           NetworkAccess access, std::vector<Fd> sockets)
-    : provider_(provider), address_(std::move(address)), access_(std::move(access)),
-      sockets_(std::move(sockets)), step_(loop) {
+HttpListener::HttpListener(Loop& loop, const metrics::Provider& provider, const config::Address& address,
+                           NetworkAccess access)
+    : SocketListener(loop, address), provider_(provider), access_(std::move(access)), step_(loop) {
     step_.bind<&HttpListener::on_step>(this);
     step_.start(first_step);
 }
 
 HttpListener::~HttpListener() = default;
 
-Result<std::unique_ptr<Listener>> HttpListener::open(Loop& loop, const metrics::Provider& provider,
-                                                     const config::Address& address, PassedSockets* passed) {
+Result<std::unique_ptr<Listener>> HttpListener::prepare(Loop& loop, const metrics::Provider& provider,
+                                                        const config::Address& address) {
     auto options = read_options(address);
     if (!options) {
         return tl::unexpected(options.error());
@@ -75,30 +73,13 @@ Result<std::unique_ptr<Listener>> HttpListener::open(Loop& loop, const metrics::
     if (!library) {
         return tl::unexpected(library.error());
     }
-    auto sockets =
-        listen_tcp(options->where.host, options->where.port,
-                   loop.running() ? HostNames::refuse : HostNames::look_up, {passed, address.text});
-    if (!sockets) {
-        return tl::unexpected(sockets.error());
-    }
-    std::unique_ptr<HttpListener> made(
-        new HttpListener(loop, provider, address.text, std::move(options->access), std::move(*sockets)));
+    std::unique_ptr<HttpListener> made(new HttpListener(loop, provider, address, std::move(options->access)));
     auto server = Server::start(**library, loop, *made, options->limits);
     if (!server) {
         return tl::unexpected(server.error());
     }
     made->server_ = std::move(*server);
-    std::vector<int> borrowed;
-    for (const Fd& socket : made->sockets_) {
-        borrowed.push_back(socket.get());
-    }
-    AcceptOwner& owner = *made;
-    made->acceptor_.emplace(loop, owner, borrowed, made->address_);
     return made;
-}
-
-std::string HttpListener::bound_address() const {
-    return "http:" + bound_host_port(sockets_.front().get());
 }
 
 void HttpListener::on_accepted(Fd socket, const IpAddress& from) {

@@ -16,11 +16,18 @@ Result<void> check_listener(const config::Address& address) {
     return address.kind == "pollen" ? checked(read_pollen_options(address)) : checked(read_options(address));
 }
 
-Result<std::unique_ptr<Listener>> make_listener(Loop& loop, const metrics::Provider& provider, Pool& pool,
-                                                const config::Address& address, Mixer* mixer,
-                                                PassedSockets* passed) {
-    return address.kind == "pollen" ? PollenListener::open(loop, pool, address, mixer, passed)
-                                    : HttpListener::open(loop, provider, address, passed);
+Result<std::unique_ptr<Listener>> prepare_listener(Loop& loop, const metrics::Provider& provider, Pool& pool,
+                                                   const config::Address& address, Mixer* mixer) {
+    return address.kind == "pollen" ? PollenListener::prepare(loop, pool, address, mixer)
+                                    : HttpListener::prepare(loop, provider, address);
+}
+
+Result<Sockets> open_sockets(const Loop& loop, const config::Address& address, PassedSockets* passed) {
+    const auto open = [&](const auto& options) {
+        return options ? ekey::open_sockets(loop, options->where, {passed, address.text})
+                       : tl::unexpected(options.error());
+    };
+    return address.kind == "pollen" ? open(read_pollen_options(address)) : open(read_options(address));
 }
 
 } // namespace ekey::http

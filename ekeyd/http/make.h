@@ -14,8 +14,8 @@ bool speaks(const config::Address& address);
 // Says what is wrong with the text of an address, before anything is opened.
 Result<void> check_listener(const config::Address& address);
 
-// Binds and listens, or says why not. All that is handed in must outlive the listener; `mixer` may be null.
-// Sockets that were passed are lent to the address's text.
+// As those of the same names in listeners/listener.h. All that is handed in must outlive the listener;
+// `mixer` may be null.
 //
 //     http:[HOST:PORT][,allow=NETWORK][,deny=NETWORK][,max-clients=N]
 //
@@ -24,9 +24,10 @@ Result<void> check_listener(const config::Address& address);
 //
 //     pollen:HOST:PORT[,cert=FILE,key=FILE][,wait=SECONDS]
 //
-// and what tcp: takes (make_listener() of listeners/), without idle and handshake.
-Result<std::unique_ptr<Listener>> make_listener(Loop& loop, const metrics::Provider& provider, Pool& pool,
-                                                const config::Address& address, Mixer* mixer = nullptr,
-                                                PassedSockets* passed = nullptr);
+// and what tcp: takes, without idle and handshake.
+Result<std::unique_ptr<Listener>> prepare_listener(Loop& loop, const metrics::Provider& provider, Pool& pool,
+                                                   const config::Address& address, Mixer* mixer = nullptr);
+Result<Sockets> open_sockets(const Loop& loop, const config::Address& address,
+                             PassedSockets* passed = nullptr);
 
 } // namespace ekey::http

@@ -11,8 +11,12 @@ Result<void> check_listener(const config::Address& address) {
                 ":\" is not in this build of ekeyd, which was made without libmicrohttpd");
 }
 
-Result<std::unique_ptr<Listener>> make_listener(Loop&, const metrics::Provider&, Pool&,
-                                                const config::Address& address, Mixer*, PassedSockets*) {
+Result<std::unique_ptr<Listener>> prepare_listener(Loop&, const metrics::Provider&, Pool&,
+                                                   const config::Address& address, Mixer*) {
+    return tl::unexpected(check_listener(address).error());
+}
+
+Result<Sockets> open_sockets(const Loop&, const config::Address& address, PassedSockets*) {
     return tl::unexpected(check_listener(address).error());
 }
 

@@ -5,7 +5,6 @@
 
 #include "ekeyd/config/kinds.h"
 #include "ekeyd/runtime/log.h"
-#include "ekeyd/runtime/tcp_socket.h"
 
 namespace ekey::http {
 
@@ -102,17 +101,17 @@ Result<PollenOptions> read_pollen_options(const config::Address& given) {
     return options;
 }
 
-PollenListener::PollenListener(const Library& library, Loop& loop, Pool& pool, std::string address,
-                               PollenOptions options, Mixer* mixer, std::vector<Fd> sockets)
-    : library_(library), loop_(loop), address_(std::move(address)), options_(std::move(options)),
-      sockets_(std::move(sockets)), service_(library, loop, pool, address_, options_.service, mixer) {}
+PollenListener::PollenListener(const Library& library, Loop& loop, Pool& pool, const config::Address& address,
+                               PollenOptions options, Mixer* mixer)
+    : SocketListener(loop, address), library_(library), loop_(loop), options_(std::move(options)),
+      service_(library, loop, pool, address.text, options_.service, mixer) {}
 
 PollenListener::~PollenListener() {
     service_.close();
 }
 
-Result<std::unique_ptr<Listener>> PollenListener::open(Loop& loop, Pool& pool, const config::Address& address,
-                                                       Mixer* mixer, PassedSockets* passed) {
+Result<std::unique_ptr<Listener>> PollenListener::prepare(Loop& loop, Pool& pool,
+                                                          const config::Address& address, Mixer* mixer) {
     auto options = read_pollen_options(address);
     if (!options) {
         return tl::unexpected(options.error());
@@ -121,14 +120,8 @@ Result<std::unique_ptr<Listener>> PollenListener::open(Loop& loop, Pool& pool, c
     if (!library) {
         return tl::unexpected(library.error());
     }
-    auto sockets =
-        listen_tcp(options->where.host, options->where.port,
-                   loop.running() ? HostNames::refuse : HostNames::look_up, {passed, address.text});
-    if (!sockets) {
-        return tl::unexpected(sockets.error());
-    }
-    std::unique_ptr<PollenListener> made(new PollenListener(**library, loop, pool, address.text,
-                                                            std::move(*options), mixer, std::move(*sockets)));
+    std::unique_ptr<PollenListener> made(
+        new PollenListener(**library, loop, pool, address, std::move(*options), mixer));
     auto certificate = made->read();
     if (!certificate) {
         return tl::unexpected(certificate.error());
@@ -143,17 +136,7 @@ Result<std::unique_ptr<Listener>> PollenListener::open(Loop& loop, Pool& pool, c
         made->gate_.emplace(loop, owner, std::chrono::seconds(longest_request));
     }
     made->engine_ = std::move(*engine);
-    std::vector<int> borrowed;
-    for (const Fd& socket : made->sockets_) {
-        borrowed.push_back(socket.get());
-    }
-    AcceptOwner& owner = *made;
-    made->acceptor_.emplace(loop, owner, borrowed, made->address_);
     return made;
-}
-
-std::string PollenListener::bound_address() const {
-    return "pollen:" + bound_host_port(sockets_.front().get());
 }
 
 // ---- connections
@@ -162,7 +145,7 @@ void PollenListener::refuse(const char* why, const IpAddress& from, Throttle& sa
     ++refused_;
     if (const auto times = said.count(Loop::now())) {
         log::notice("clients refused",
-                    {{"listener", address_}, {"reason", why}, {"address", from.text()}, {"times", times}});
+                    {{"listener", address()}, {"reason", why}, {"address", from.text()}, {"times", times}});
     }
 }
 
@@ -238,7 +221,7 @@ Result<std::optional<Certificate>> PollenListener::read_new(bool tell) const {
             return certificate;
         }
         if (tell) {
-            log::warning("the certificate stays as it was", {{"listener", address_}, {"reason", why}});
+            log::warning("the certificate stays as it was", {{"listener", address()}, {"reason", why}});
         }
         return std::nullopt;
     }
@@ -276,7 +259,7 @@ Result<void> PollenListener::reload() {
     before_.push_back(std::exchange(engine_, std::move(*engine)));
     certificate_ = (*certificate)->fingerprint();
     forget_empty();
-    log::notice("certificate read again", {{"listener", address_}, {"cert", options_.certificate}});
+    log::notice("certificate read again", {{"listener", address()}, {"cert", options_.certificate}});
     return {};
 }
 

@@ -10,11 +10,11 @@
 #include "ekeyd/http/certificate.h"
 #include "ekeyd/http/hello_gate.h"
 #include "ekeyd/http/pollen_service.h"
-#include "ekeyd/listeners/acceptor.h"
+#include "ekeyd/listeners/socket_listener.h"
 
 namespace ekey::http {
 
-// What an address asks for; see make_listener().
+// What an address asks for; see make.h.
 struct PollenOptions {
     config::HostPort where;
     PollenService::Options service;
@@ -22,14 +22,12 @@ struct PollenOptions {
 };
 Result<PollenOptions> read_pollen_options(const config::Address& address);
 
-class PollenListener final : public Listener, AcceptOwner, HelloGateOwner {
+class PollenListener final : public SocketListener, HelloGateOwner {
   public:
-    static Result<std::unique_ptr<Listener>> open(Loop& loop, Pool& pool, const config::Address& address,
-                                                  Mixer* mixer, PassedSockets* passed);
+    static Result<std::unique_ptr<Listener>> prepare(Loop& loop, Pool& pool, const config::Address& address,
+                                                     Mixer* mixer);
     ~PollenListener() override;
 
-    const std::string& address() const override { return address_; }
-    std::string bound_address() const override;
     Counters counters() const override;
     // The certificate and its key. Connections that there are keep the old one until they end. When this user
     // may no longer read the files, the old one stays, and the log says so.
@@ -37,8 +35,8 @@ class PollenListener final : public Listener, AcceptOwner, HelloGateOwner {
     Result<void> reload() override;
 
   private:
-    PollenListener(const Library& library, Loop& loop, Pool& pool, std::string address, PollenOptions options,
-                   Mixer* mixer, std::vector<Fd> sockets);
+    PollenListener(const Library& library, Loop& loop, Pool& pool, const config::Address& address,
+                   PollenOptions options, Mixer* mixer);
     void on_accepted(Fd socket, const IpAddress& from) override;
     void on_hello(Fd socket, std::uint32_t place, const IpAddress& from) override;
     void on_no_hello(std::uint32_t place) override;
@@ -50,16 +48,13 @@ class PollenListener final : public Listener, AcceptOwner, HelloGateOwner {
 
     const Library& library_;
     Loop& loop_;
-    std::string address_;
     PollenOptions options_;
-    std::vector<Fd> sockets_;
     mutable PollenService service_;                       // its engines call it
     std::optional<Certificate::Fingerprint> certificate_; // in use
     std::optional<HelloGate> gate_;                       // with TLS; engines tell it of connections that end
     std::unique_ptr<Engine> engine_;
     std::vector<std::unique_ptr<Engine>>
         before_; // with certificates that were replaced, until they are empty
-    std::optional<Acceptor> acceptor_;
     std::uint64_t refused_ = 0, denied_ = 0, timed_out_ = 0, no_hello_ = 0;
     Throttle said_denied_, said_full_;
 };

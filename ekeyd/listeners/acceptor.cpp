@@ -50,17 +50,31 @@ void Acceptor::Socket::on_ready(int events) {
         acceptor.pause(ENOSPC); // epoll_ctl(2)
         return;
     }
-    for (int i = 0; i < batch; ++i) {
-        sockaddr_storage from{};
-        socklen_t size = sizeof from;
-        Fd client(accept4(fd, reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
-        if (client) {
-            acceptor.owner_.on_accepted(std::move(client), IpAddress::of(from));
-        } else if (!concerns_one_connection(errno)) {
-            if (errno != EAGAIN) {
-                acceptor.pause(errno);
-            }
-            return;
+    for (int i = 0; i < batch && take_one(); ++i) {
+    }
+}
+
+bool Acceptor::Socket::take_one() {
+    sockaddr_storage from{};
+    socklen_t size = sizeof from;
+    Fd client(accept4(fd, reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (client) {
+        acceptor.owner_.on_accepted(std::move(client), IpAddress::of(from));
+    } else if (!concerns_one_connection(errno)) {
+        if (errno != EAGAIN) {
+            acceptor.pause(errno);
+        }
+        return false;
+    }
+    return true;
+}
+
+void Acceptor::accept_pending() {
+    // Nobody fills a backlog anew as fast as it is emptied for as long as this; the kernel's largest one
+    // (net.core.somaxconn) is 4096 as a rule.
+    constexpr int most = 65536;
+    for (const auto& socket : sockets_) {
+        for (int i = 0; i < most && socket->take_one(); ++i) {
         }
     }
 }

@@ -25,6 +25,8 @@ class Acceptor {
   public:
     // Borrows listening, non-blocking sockets, which must outlive it. `address` is for the log.
     Acceptor(Loop& loop, AcceptOwner& owner, const std::vector<int>& sockets, std::string address);
+    // Takes in all that have connected by now.
+    void accept_pending();
 
   private:
     // Between batches the clients that are there have their turn.
@@ -33,6 +35,7 @@ class Acceptor {
     struct Socket {
         Socket(Acceptor& acceptor, Loop& loop, int socket);
         void on_ready(int events);
+        bool take_one(); // false when there is none, or none can be taken
         void watch() { watcher.watch(fd, IoWatcher::readable); }
 
         Acceptor& acceptor;

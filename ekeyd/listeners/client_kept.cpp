@@ -43,8 +43,9 @@ std::vector<KeptClient> ClientTable::let_go() {
     kept.reserve(counters_.clients);
     for (const auto& block : blocks_) {
         for (auto& client : *block) {
-            if (auto one = client ? client->let_go() : std::nullopt) {
+            if (auto one = client && !client->lost() ? client->let_go() : std::nullopt) {
                 kept.push_back(std::move(*one));
+                forget(*client);
             }
         }
     }

@@ -104,6 +104,12 @@ std::optional<std::uint32_t> ClientTable::free_place() {
 }
 
 void ClientTable::close(Client& client) {
+    forget(client);
+    ++counters_.closed;
+    pool_.serve(); // the others may have waited for it alone, or for its next request
+}
+
+void ClientTable::forget(Client& client) {
     const std::uint32_t index = client.index();
     cell(index).reset();
     if (pacer_) {
@@ -112,8 +118,6 @@ void ClientTable::close(Client& client) {
     }
     free_.push_back(index);
     --counters_.clients;
-    ++counters_.closed;
-    pool_.serve(); // the others may have waited for it alone, or for its next request
 }
 
 std::size_t ClientTable::count_if(const std::function<bool(const Client&)>& counts) const {

@@ -30,7 +30,7 @@ class ClientTable {
     // Takes one over that another process has let go of: as admit(), and goes on with what it is owed. False
     // when it is not taken.
     bool take_over(KeptClient kept);
-    // All clients that can go on elsewhere; those are lost here. Not while the loop runs.
+    // All clients that can go on elsewhere, and are none here any more. Not from within one's turn.
     std::vector<KeptClient> let_go();
     std::size_t count_if(const std::function<bool(const Client&)>& counts) const;
     void close_if(const std::function<bool(const Client&)>& should_go);
@@ -71,6 +71,7 @@ class ClientTable {
     }
 
     void close_lost();
+    void forget(Client& client); // destroys it
     Client* enter(Fd socket, const IpAddress& from, std::unique_ptr<Seal> seal);
     bool may_come(int socket, const IpAddress& from);
     std::optional<std::uint32_t> free_place();

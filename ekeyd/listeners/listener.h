@@ -9,6 +9,7 @@
 #include "ekeyd/config/address.h"
 #include "ekeyd/listeners/kept_client.h"
 #include "ekeyd/listeners/mixer.h"
+#include "ekeyd/listeners/sockets.h"
 #include "ekeyd/listeners/wait_histogram.h"
 #include "ekeyd/pool/pool.h"
 #include "ekeyd/runtime/loop.h"
@@ -50,9 +51,14 @@ class Listener {
     Listener& operator=(const Listener&) = delete;
     virtual ~Listener() = default; // closes its clients; removes a Unix socket that is still its own
 
+    // Accepts clients from now on. The sockets are where its address says.
+    virtual void listen(Sockets sockets) = 0;
+    // Accepts no more, and hands its sockets on; those who were about to connect are the next one's.
+    virtual Sockets cease() = 0;
+
     virtual const std::string& address() const = 0; // as it was given
     // Where it listens: "unix:/path", or "tcp:127.0.0.1:40001" with the port that the kernel chose for port 0
-    // (of a name with several addresses, the first).
+    // (of a name with several addresses, the first). Not after cease().
     virtual std::string bound_address() const = 0;
     virtual Counters counters() const = 0;
 
@@ -60,8 +66,10 @@ class Listener {
     virtual Result<void> check_files() const { return {}; }
     // Reads again what it has from files. Errors: what is wrong, and where; then nothing changes.
     virtual Result<void> reload() { return {}; }
-    // Clients that can go on in another process, each with what it is owed; the listener is of no use then.
-    // Without those of sealed links, whose keys never leave locked memory, and of HTTP, who ask again.
+    // Clients that can go on at another listener, here or in another process, each with what it is owed.
+    // Those that stay are served on: who has not read its answers (no byte that left the pool goes
+    // elsewhere), those of sealed links, whose keys never leave locked memory, and those of HTTP, who ask
+    // again.
     virtual std::vector<KeptClient> let_go() { return {}; }
     // Serves one of them, within its limits, or closes it; false then.
     virtual bool take_over(KeptClient) { return false; }
@@ -72,8 +80,8 @@ class Listener {
 // Says what is wrong with the text of an address, before anything is opened.
 Result<void> check_listener(const config::Address& address);
 
-// Binds and listens, or says why not (in use, not permitted, bad parameter). Loop and pool must outlive the
-// listener. Throws when no memory can be locked.
+// A listener that does not listen yet, or why it cannot be had (bad parameter, no such user, a file that it
+// needs). Loop and pool must outlive it. Throws when no memory can be locked.
 //
 //     unix:/path[,mode=OCTAL][,user=NAME][,group=NAME]    mode 0600 by default
 //     tcp:HOST:PORT                                       port 0: the kernel chooses
@@ -82,10 +90,24 @@ Result<void> check_listener(const config::Address& address);
 //     all: output=full-entropy|drbg, and the parameters of listener_limits.h
 //     with output=drbg: max-age=SECONDS (3600), prediction-resistance=yes|no
 //
-// A host name is looked up here, and waited for; while the loop runs, it is refused instead. `mixer` takes
-// what clients write when the address says accept-writes=mix; null: it is dropped. `node` gives this host's
-// key, and is asked for it by a sealed listener only. Sockets that were passed are lent to the address's
-// text.
+// `mixer` takes what clients write when the address says accept-writes=mix; null: it is dropped. `node` gives
+// this host's key, and is asked for it by a sealed listener only.
+Result<std::unique_ptr<Listener>> prepare_listener(Loop& loop, Pool& pool, const config::Address& address,
+                                                   Mixer* mixer = nullptr,
+                                                   const std::function<Result<SealedNode*>()>& node = {});
+
+// Binds and listens where the address says, or says why not (in use, not permitted). A host name is looked up
+// here, and waited for; while the loop runs, it is refused instead. Sockets that were passed are lent to the
+// address's text.
+Result<Sockets> open_sockets(const Loop& loop, const config::Address& address,
+                             PassedSockets* passed = nullptr);
+Result<Sockets> open_sockets(const Loop& loop, const config::HostPort& where, const PassedTo& passed);
+
+// What the sockets at `from` need to be those at `to`, which is the same place: a Unix socket's mode, user
+// and group. Errors: that may not be; then nothing has changed.
+Result<void> change_access(Sockets& sockets, const config::Address& from, const config::Address& to);
+
+// All of it: a listener that listens.
 Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address,
                                                 Mixer* mixer = nullptr,
                                                 const std::function<Result<SealedNode*>()>& node = {},

@@ -126,7 +126,7 @@ Result<void> check_listener(const config::Address& address) {
 namespace {
 
 Result<std::unique_ptr<Listener>> make_sealed(Loop& loop, Pool& pool, const config::Address& address,
-                                              Options& options, Mixer* mixer, std::vector<Fd> sockets,
+                                              Options& options, Mixer* mixer,
                                               const std::function<Result<SealedNode*>()>& node) {
     auto known = Peers::read(options.peers);
     if (!known) {
@@ -139,15 +139,19 @@ Result<std::unique_ptr<Listener>> make_sealed(Loop& loop, Pool& pool, const conf
     return std::make_unique<SealedListener>(
         loop, pool, address,
         SealedListener::Options{std::move(options.peers), std::move(options.limits), options.drbg, mixer},
-        std::move(*known), **self, std::move(sockets));
+        std::move(*known), **self);
+}
+
+template <class Opened>
+Result<Sockets> as_sockets(Opened opened) {
+    return opened ? Result<Sockets>(Sockets(std::move(*opened))) : tl::unexpected(opened.error());
 }
 
 } // namespace
 
-Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address,
-                                                Mixer* mixer,
-                                                const std::function<Result<SealedNode*>()>& node,
-                                                PassedSockets* passed) {
+Result<std::unique_ptr<Listener>> prepare_listener(Loop& loop, Pool& pool, const config::Address& address,
+                                                   Mixer* mixer,
+                                                   const std::function<Result<SealedNode*>()>& node) {
     auto options = read_options(address);
     if (!options) {
         return tl::unexpected(options.error());
@@ -155,29 +159,58 @@ Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const co
     if (auto found = options->limits.peers.look_up(); !found) {
         return tl::unexpected(found.error());
     }
-    auto supply = make_supply(pool, options->drbg, options->limits.local);
+    if (address.kind == "sealed") {
+        return make_sealed(loop, pool, address, *options, mixer, node);
+    }
+    return std::make_unique<EgdListener>(loop, pool, address,
+                                         make_supply(pool, options->drbg, options->limits.local),
+                                         std::move(options->limits), mixer);
+}
+
+Result<Sockets> open_sockets(const Loop& loop, const config::HostPort& where, const PassedTo& passed) {
+    // Whoever waits for a name server while the loop runs makes all clients wait.
+    const auto names = loop.running() ? HostNames::refuse : HostNames::look_up;
+    return as_sockets(listen_tcp(where.host, where.port, names, passed));
+}
+
+Result<Sockets> open_sockets(const Loop& loop, const config::Address& address, PassedSockets* passed) {
+    auto options = read_options(address);
+    if (!options) {
+        return tl::unexpected(options.error());
+    }
     const PassedTo passed_to{passed, address.text};
     if (options->unix_socket) {
         options->unix_socket->passed = passed_to;
-        auto socket = UnixListener::open(*options->unix_socket);
-        if (!socket) {
-            return tl::unexpected(socket.error());
-        }
-        return std::make_unique<EgdListener>(loop, pool, address, std::move(supply),
-                                             std::move(options->limits), mixer, std::move(*socket));
+        return as_sockets(UnixListener::open(*options->unix_socket));
     }
-    // Whoever waits for a name server while the loop runs makes all clients wait.
-    const auto names = loop.running() ? HostNames::refuse : HostNames::look_up;
-    auto sockets = options->vsock ? listen_vsock(options->vsock->cid, options->vsock->port, passed_to)
-                                  : listen_tcp(options->tcp->host, options->tcp->port, names, passed_to);
+    return options->vsock ? as_sockets(listen_vsock(options->vsock->cid, options->vsock->port, passed_to))
+                          : open_sockets(loop, *options->tcp, passed_to);
+}
+
+Result<void> change_access(Sockets& sockets, const config::Address& from, const config::Address& to) {
+    const auto before = read_options(from), after = read_options(to);
+    UnixListener* const socket = sockets.unix_socket();
+    if (!before || !after || socket == nullptr || !before->unix_socket || !after->unix_socket) {
+        return {};
+    }
+    return before->unix_socket->same_access(*after->unix_socket) ? Result<void>()
+                                                                 : socket->change_access(*after->unix_socket);
+}
+
+Result<std::unique_ptr<Listener>> make_listener(Loop& loop, Pool& pool, const config::Address& address,
+                                                Mixer* mixer,
+                                                const std::function<Result<SealedNode*>()>& node,
+                                                PassedSockets* passed) {
+    auto made = prepare_listener(loop, pool, address, mixer, node);
+    if (!made) {
+        return made;
+    }
+    auto sockets = open_sockets(loop, address, passed);
     if (!sockets) {
         return tl::unexpected(sockets.error());
     }
-    if (address.kind == "sealed") {
-        return make_sealed(loop, pool, address, *options, mixer, std::move(*sockets), node);
-    }
-    return std::make_unique<EgdListener>(loop, pool, address, std::move(supply), std::move(options->limits),
-                                         mixer, std::move(*sockets));
+    (*made)->listen(std::move(*sockets));
+    return made;
 }
 
 } // namespace ekey

@@ -3,20 +3,10 @@
 #include <algorithm>
 
 #include "ekeyd/runtime/log.h"
-#include "ekeyd/runtime/tcp_socket.h"
 
 namespace ekey {
 
 namespace {
-
-std::vector<int> borrow(const std::vector<Fd>& sockets) {
-    std::vector<int> borrowed;
-    borrowed.reserve(sockets.size());
-    for (const Fd& socket : sockets) {
-        borrowed.push_back(socket.get());
-    }
-    return borrowed;
-}
 
 // What a table's limits call a network is a peer here, wherever its links come from: its key in the form of
 // an address. Half of a key is as hard to come by twice as a tag is to forge.
@@ -30,19 +20,14 @@ IpAddress as_network(const sealed::PublicKey& key) {
 } // namespace
 
 SealedListener::SealedListener(Loop& loop, Pool& pool, const config::Address& address, Options options,
-                               Peers peers, SealedNode& node, std::vector<Fd> sockets)
-    : loop_(loop), pool_(pool), address_(address.text), options_(std::move(options)),
-      peers_(std::move(peers)), node_(node), sockets_(std::move(sockets)),
-      acceptor_(loop, *this, borrow(sockets_), address_), minute_(loop) {
+                               Peers peers, SealedNode& node)
+    : SocketListener(loop, address), loop_(loop), pool_(pool), options_(std::move(options)),
+      peers_(std::move(peers)), node_(node), minute_(loop) {
     minute_.bind<&SealedListener::on_minute>(this);
     minute_.every(std::chrono::minutes(1));
 }
 
 SealedListener::~SealedListener() = default;
-
-std::string SealedListener::bound_address() const {
-    return "sealed:" + bound_host_port(sockets_.front().get());
-}
 
 std::size_t SealedListener::clients() const {
     std::size_t number = greetings_.size();
@@ -58,7 +43,7 @@ void SealedListener::refuse(const char* why, const IpAddress& from, Throttle& sa
     ++own_.refused;
     if (const auto times = said.count(Loop::now())) {
         log::notice("sealed connections refused",
-                    {{"listener", address_}, {"reason", why}, {"last_from", from.text()}, {"times", times}});
+                    {{"listener", address()}, {"reason", why}, {"last_from", from.text()}, {"times", times}});
     }
 }
 
@@ -127,7 +112,7 @@ void SealedListener::on_known(Greeting& greeting, Fd socket, std::unique_ptr<Sea
         on_over(greeting, "a peer has as many links as it may");
         return;
     }
-    log::debug("sealed client", {{"listener", address_},
+    log::debug("sealed client", {{"listener", address()},
                                  {"peer", peer->name},
                                  {"from", greeting.from().text()},
                                  {"plain", greeting.plain() ? "yes" : "no"}});
@@ -167,7 +152,7 @@ ClientTable& SealedListener::table_for(const Peer& peer) {
         table = std::make_unique<ClientTable>(loop_, pool_,
                                               drbg ? drbg_supply(pool_, options_.drbg.value_or(DrbgOptions{}))
                                                    : full_entropy_supply(pool_),
-                                              address_, std::move(limits), options_.mixer);
+                                              address(), std::move(limits), options_.mixer);
     }
     return *table;
 }
@@ -198,7 +183,7 @@ Result<void> SealedListener::reload() {
             return now == nullptr || then == nullptr || *now != *then;
         });
     }
-    log::notice("peers read again", {{"listener", address_}, {"peers", peers_.size()}});
+    log::notice("peers read again", {{"listener", address()}, {"peers", peers_.size()}});
     return {};
 }
 

@@ -5,17 +5,16 @@
 #include <map>
 #include <optional>
 
-#include "ekeyd/listeners/acceptor.h"
 #include "ekeyd/listeners/client_table.h"
 #include "ekeyd/listeners/greeting.h"
 #include "ekeyd/listeners/handshake_limits.h"
-#include "ekeyd/listeners/listener.h"
 #include "ekeyd/listeners/peers.h"
+#include "ekeyd/listeners/socket_listener.h"
 #include "ekeyd/sealed/node.h"
 
 namespace ekey {
 
-class SealedListener final : public Listener, AcceptOwner, GreetingOwner {
+class SealedListener final : public SocketListener, GreetingOwner {
   public:
     struct Options {
         std::string peers_file;
@@ -23,13 +22,10 @@ class SealedListener final : public Listener, AcceptOwner, GreetingOwner {
         std::optional<DrbgOptions> drbg;
         Mixer* mixer = nullptr;
     };
-    // Takes over bound, listening, non-blocking sockets.
     SealedListener(Loop& loop, Pool& pool, const config::Address& address, Options options, Peers peers,
-                   SealedNode& node, std::vector<Fd> sockets);
+                   SealedNode& node);
     ~SealedListener() override;
 
-    const std::string& address() const override { return address_; }
-    std::string bound_address() const override;
     Counters counters() const override;
     // Peers that are gone, or whose options are others now, are closed; they may come again.
     Result<void> check_files() const override;
@@ -56,11 +52,9 @@ class SealedListener final : public Listener, AcceptOwner, GreetingOwner {
 
     Loop& loop_;
     Pool& pool_;
-    std::string address_;
     Options options_;
     Peers peers_;
     SealedNode& node_;
-    std::vector<Fd> sockets_;
     Greeting::Responders responders_; // these two before those whose keys are in them
     Seal::Transports transports_;
     HandshakeLimits handshakes_;
@@ -69,7 +63,6 @@ class SealedListener final : public Listener, AcceptOwner, GreetingOwner {
     std::vector<std::unique_ptr<Greeting>> greetings_;
     sealed::Hello told_; // for the one that is being answered
     Throttle said_unknown_, said_failed_, said_limit_;
-    Acceptor acceptor_;
     Timer minute_;
 };
 

@@ -181,9 +181,13 @@ Result<Fd> PassedSockets::lend(const sockaddr* address, const std::string& to) {
 }
 
 void PassedSockets::take_back(const std::string& from) {
+    hand_on(from, {});
+}
+
+void PassedSockets::hand_on(const std::string& from, const std::string& to) {
     for (Kept& kept : kept_) {
         if (kept.lent_to == from) {
-            kept.lent_to.clear();
+            kept.lent_to = to;
         }
     }
 }

@@ -40,6 +40,7 @@ class PassedSockets {
     // address. `to` is what says to listen there.
     Result<Fd> lend(const sockaddr* address, const std::string& to);
     void take_back(const std::string& from); // everything; its descriptors are its own to close
+    void hand_on(const std::string& from, const std::string& to); // everything
 
     // Those that nobody listens on: "unix:/path", "tcp:127.0.0.1:8888", "vsock:any:888".
     std::vector<std::string> idle() const;

@@ -178,6 +178,45 @@ Result<UnixListener> UnixListener::open(const Options& options) {
     return listener;
 }
 
+Result<void> UnixListener::change_access(const Options& options) {
+    const auto refuse = [&](const std::string& why) {
+        return fail("cannot change the access to " + path_ + ": " + why);
+    };
+    const auto user = user_of(options.user);
+    if (!user) {
+        return refuse(user.error().what);
+    }
+    const auto group = group_of(options.group);
+    if (!group) {
+        return refuse(group.error().what);
+    }
+    if (inode_ == 0) { // it was passed
+        const std::string why = beyond(options, *user, *group);
+        return why.empty() ? Result<void>() : refuse(why);
+    }
+    struct stat before {};
+    if (lstat(path_.c_str(), &before) != 0) {
+        return refuse(reason());
+    }
+    if (before.st_dev != device_ || before.st_ino != inode_) {
+        return refuse("another file is there now");
+    }
+    // Whom the options do not name has no part in it any more. Only root can have given it away, and root can
+    // take it back.
+    const bool ours = before.st_uid == geteuid() && before.st_gid == getegid();
+    if (!ours && lchown(path_.c_str(), geteuid(), getegid()) != 0) {
+        return refuse(reason());
+    }
+    // (A file system without access lists has let in nobody else.)
+    static_cast<void>(share_file(path_, options.mode, std::nullopt, std::nullopt));
+    if (auto granted = grant(options, *user, *group); !granted) {
+        const bool back = lchown(path_.c_str(), before.st_uid, before.st_gid) == 0 &&
+                          chmod(path_.c_str(), before.st_mode & 07777) == 0;
+        return refuse(granted.error().what + (back ? "" : "; nor give back the access there was"));
+    }
+    return {};
+}
+
 void UnixListener::remove() {
     struct stat about {};
     if (inode_ != 0 && lstat(path_.c_str(), &about) == 0 && about.st_dev == device_ &&

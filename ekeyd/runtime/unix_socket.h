@@ -20,6 +20,10 @@ class UnixListener {
                                  // as the process has
         int backlog = 511;       // the kernel cuts it to net.core.somaxconn
         PassedTo passed{};       // where to ask for the socket first
+
+        bool same_access(const Options& other) const {
+            return mode == other.mode && user == other.user && group == other.group;
+        }
     };
 
     // Binds and listens, non-blocking and close-on-exec. A socket at the path on which nobody listens (left
@@ -38,6 +42,10 @@ class UnixListener {
     UnixListener& operator=(UnixListener&& other) noexcept;
     UnixListener(const UnixListener&) = delete;
     UnixListener& operator=(const UnixListener&) = delete;
+
+    // Mode, user and group of other options from now on. Errors: one sentence with the path, and why not;
+    // then they are as they were. What open() says of a socket that was passed holds here, too.
+    Result<void> change_access(const Options& options);
 
     int fd() const { return fd_.get(); }
     const std::string& path() const { return path_; }

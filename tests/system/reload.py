@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The configuration is read again while clients are served."""
 import os
 import re
@@ -8,7 +8,7 @@ import time
 
 from clients import ControlError, Egd, free_port
 from daemons import Ekeyd, Softkey, answers
-from harness import check, check_contains, check_equal, main, test, wait_until
+from harness import Skip, check, check_contains, check_equal, main, test, wait_until
 
 
 def rewrite(daemon, change):
@@ -77,6 +77,8 @@ def mistakes(run):
         for tail, expected in ((f"listen = {extra}\nlissen = x\n", rf":{lines + 2}: .*listen"),
                                (f"listen = {extra},max-client=3\n", rf":{lines + 1}: .*max-clients"),
                                (f"listen = {extra}\nlisten = tcp:127.0.0.1:{port}\n", rf":{lines + 2}: .*in use"),
+                               (f"listen = {extra}\nlisten = {extra},rate=9\n", rf":{lines + 2}: .*given twice \(first: .*:{lines + 1}\)"),
+                               (f"listen = {extra}\nreserve = 70000\n", rf":{lines + 2}: reserve"),
                                (f"listen = {extra}\nsink = file:/nowhere/at/all\n", rf":{lines + 2}: .*(No such|given up)"),
                                (f"listen = {extra}\nlisten = http:127.0.0.1:{port}\n", rf":{lines + 2}: ")):
             rewrite(daemon, lambda _, tail=tail: good.replace(f"listen = {daemon.egd},mode=0600\n", "# gone\n") + tail)
@@ -105,6 +107,125 @@ def same_place(run):
         check_contains(refusal(daemon), "/nowhere", "the answer")
         check(new in daemon.listeners(), "the listener that was there is not back")
         check_equal(len(stays.read(16)), 16, "bytes for a client that is not concerned")
+
+
+@test("reload: other parameters of a listener close none of its clients that they admit; one that waits gets what it asked for, once")
+def clients_stay(run):
+    tcp, path = f"tcp:127.0.0.1:{free_port()}", run.path("local")
+    unix, key = f"unix:{path}", Softkey(run)
+    daemon = Ekeyd(run, f"listen = {tcp},max-clients=8", f"listen = {unix},mode=0600", keyring=key.keyring)
+
+    def change(*pairs):
+        for old, new in pairs:
+            rewrite(daemon, lambda text, old=old, new=new: text.replace(old, new))
+
+    with Egd(tcp) as waits, Egd(tcp) as idle, Egd(unix) as local:
+        waits.ask(200)
+        idle.send(b"\x02")  # half of a request
+        local.ask(100)
+        wait_until(lambda: daemon.listeners()[f"{tcp},max-clients=8"]["waiting"] == "1", "one client waits")
+        # The listeners are changed before the sink fails, and changed back.
+        rewrite(daemon, lambda text: text + "sink = file:/nowhere/at/all\n")
+        change((f"{tcp},max-clients=8", f"{tcp},max-clients=2"), ("mode=0600", "mode=0660"))
+        check_contains(refusal(daemon), "/nowhere", "the answer")
+        check_equal(daemon.listeners()[f"{tcp},max-clients=8"]["clients"], "2", "clients after a refusal")
+        change(("sink = file:/nowhere/at/all", f"source = {key.source}"))
+        command(daemon, "Reload")
+        check_equal(os.stat(path).st_mode & 0o777, 0o660, "the Unix socket's mode")
+        with Egd(tcp) as more:
+            check(more.closed_within(30), "those that stay are not counted")
+        check_equal(len(waits.receive(200)), 200, "bytes for the one that waits")
+        check_equal(len(local.receive(100)), 100, "bytes for the local one that waits")
+        idle.send(bytes([40]))
+        check_equal(len(idle.receive(40)), 40, "bytes for the one that had sent half of a request")
+        check(all(one.silent_for(0.5) for one in (waits, idle, local)), "more came than was asked for")
+        change((f"{tcp},max-clients=2", f"{tcp},deny=127.0.0.0/8"))
+        command(daemon, "Reload")
+        check(waits.closed_within(30) and idle.closed_within(30), "clients that are no longer admitted are served on")
+        check_equal(len(local.read(16)), 16, "bytes for a client that is not concerned")
+        change((f"{unix},mode=0660", f"{unix}.elsewhere,mode=0660"))
+        command(daemon, "Reload")
+        check(local.closed_within(30), "a client of a listener that went elsewhere is left hanging")
+
+
+def low_port():
+    """One that only root may listen on."""
+    for port in range(1023, 600, -1):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port below 1024 is free")
+
+
+@test("reload: a listener at a host name, one at a low port and one in a folder of root's take other parameters in an ekeyd that could not open them again")
+def not_opened_again(run):
+    if os.getuid() != 0:
+        raise Skip("only root can become another user")
+    named, low, folder = f"tcp:localhost:{free_port()}", f"tcp:127.0.0.1:{low_port()}", run.path("of-root")
+    os.mkdir(folder, 0o711)
+    os.chmod(run.folder, 0o711)
+    local = f"unix:{folder}/egd"
+    places = {named: "tcp:127.0.0.1:" + named.rpartition(":")[2], low: low, local: local}
+    daemon = Ekeyd(run, "user = nobody", f"listen = {named}", f"listen = {low}", f"listen = {local},mode=0666", softkeys=[Softkey(run)])
+    os.chmod(daemon.config, 0o644)
+    daemon.seeded()
+    clients = {place: Egd(at) for place, at in places.items()}
+    for client in clients.values():
+        client.read(16)
+    rewrite(daemon, lambda text: text.replace(named, named + ",rate=4000").replace(low, low + ",max-clients=9")
+            .replace("mode=0666", "mode=0666,max-clients=9"))
+    command(daemon, "Reload")
+    check_equal([text.partition(",")[2] for text in daemon.listeners() if not text.startswith(daemon.egd)],
+                ["rate=4000", "max-clients=9", "mode=0666,max-clients=9"], "the listeners' parameters")
+    for place, client in clients.items():
+        check_equal(len(client.read(16)), 16, f"bytes for a client of {place}")
+        with Egd(places[place]) as new:
+            check_equal(len(new.read(16)), 16, f"bytes for a new client of {place}")
+    # What that user may not do is refused, and costs nobody a place or a client.
+    other_low = low_port()
+    for change, expected in (((named, f"tcp:0.0.0.0:{places[named].rpartition(':')[2]}"), "/nowhere"),
+                             (("mode=0666", "mode=0600"), "egd: .*given up rights"), ((low, f"tcp:127.0.0.1:{other_low}"), "given up rights"),
+                             ((named, named.replace("localhost", "localhost.invalid")), "localhost.invalid")):
+        with open(daemon.config, encoding="ascii") as file:
+            good = file.read()
+        rewrite(daemon, lambda text, change=change: text.replace(*change) + "sink = file:/nowhere/at/all\n")
+        check_contains(refusal(daemon), expected, f"the answer to {change}")
+        rewrite(daemon, lambda _, good=good: good)
+        for place, client in clients.items():
+            check_equal(len(client.read(16)), 16, f"bytes for a client of {place} after a refusal")
+
+
+@test("reload: a keyring that cannot be read any more stays in use, and the answer says so; another one that cannot be read is refused")
+def keyring(run):
+    if os.getuid() != 0:
+        raise Skip("only root can become another user")
+    os.chmod(run.folder, 0o711)
+    key = Softkey(run)
+    daemon = Ekeyd(run, "user = nobody", softkeys=[key])
+    os.chmod(daemon.config, 0o644)
+    daemon.seeded()
+    os.chmod(key.keyring, 0o600)
+    said = run.run("ekeydctl", "--socket", daemon.control[5:], "reload")
+    check_contains(said, "the keyring stays as it was: .*given up rights", "what ekeydctl says")
+    other = run.write("other", "", 0o600)
+    rewrite(daemon, lambda text: text.replace(f"keyring = {key.keyring}", f"keyring = {other}"))
+    check_contains(refusal(daemon), rf":4: .*{other}.*given up rights", "the answer to another keyring")
+    os.chmod(other, 0o644)
+    command(daemon, "Reload")
+
+
+@test("reload: another keyring is used for the next session")
+def other_keyring(run):
+    key = Softkey(run)
+    empty = run.write("empty", "")
+    daemon = Ekeyd(run, f"source = {key.source}", keyring=empty)
+    wait_until(lambda: "unknown" in (daemon.key() or {}).get("Status", ""), "the key has no long-term key here")
+    rewrite(daemon, lambda text: text.replace(empty, key.keyring))
+    command(daemon, "Reload")
+    daemon.seeded()
 
 
 @test("reload: what was added over the control socket stays; options that need a restart are named")

@@ -87,6 +87,23 @@ TEST_CASE("kept clients: the limits of the listener that takes them over hold") 
     CHECK(hasty.counters().clients == 1);
 }
 
+TEST_CASE("kept clients: those that come back are served, and their places are free meanwhile") {
+    Fixture before("unix", ",max-clients=2"), after("unix");
+    Peer one(before), two(before);
+    one.send("\x02\x20");
+    before.until([&] { return before.counters().waiting == 1; });
+    move(before, after);
+    CHECK(before.counters().clients == 0);
+    CHECK(before.counters().waiting == 0);
+    CHECK(before.counters().closed == 0); // none was
+    move(after, before);
+    CHECK(before.counters().clients == 2);
+    CHECK(before.counters().refused == 0);
+    before.feed(0x20);
+    before.settle();
+    CHECK(before.counters().bytes_served == 0x20);
+}
+
 TEST_CASE("promise 5: garbage in what a kept client is owed costs that client") {
     Fixture before("unix"), after("unix");
     Peer one(before), two(before);

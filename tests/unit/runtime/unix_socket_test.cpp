@@ -238,3 +238,36 @@ TEST_CASE(
         CHECK(connects(path, stranger, stranger) == one.others);
     }
 }
+
+TEST_CASE("unix socket: mode, user and group change while it listens, and back; whom they named is let in no "
+          "more") {
+    if (geteuid() != 0) {
+        return;
+    }
+    const Folder folder;
+    REQUIRE(chmod(folder.path.c_str(), 0777) == 0);
+    const std::string path = folder.path + "/s";
+    const auto closed = at(path, 0600);
+    auto open = UnixListener::open(closed).value();
+    const auto reached = [&](uid_t uid, gid_t gid) { return connects(path, uid, gid); };
+    CHECK_FALSE(reached(user, stranger));
+    auto shared = at(path, 0660);
+    shared.user = std::to_string(user);
+    shared.group = std::to_string(named_group);
+    CHECK_FALSE(closed.same_access(shared));
+    REQUIRE(open.change_access(shared));
+    CHECK(reached(user, stranger));
+    CHECK(reached(member, named_group));
+    CHECK_FALSE(reached(stranger, stranger));
+    REQUIRE(open.change_access(closed));
+    CHECK_FALSE(reached(user, stranger));
+    CHECK_FALSE(reached(member, named_group));
+    CHECK(mode_of(path) == 0600);
+    shared.group = "no-such-group";
+    CHECK(open.change_access(shared).error().what.ends_with("there is no group \"no-such-group\""));
+    CHECK(mode_of(path) == 0600);
+    fs::remove(path);
+    std::ofstream(path) << "another's";
+    CHECK(open.change_access(at(path, 0666)).error().what.find("another file") != std::string::npos);
+    CHECK(mode_of(path) != 0666);
+}
