@@ -299,7 +299,7 @@ def watching(run, page):
     machine.take(page.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
     machine.sh("systemctl restart ekeyd")
     wait_until(lambda: "Running OK" in machine.sh("ekeydctl list"), "the key runs")
-    said = machine.sh(page.at("See how it is").commands())
+    said = machine.sh(page.at("Watching ekeyd").commands())
     for pattern in (r"(?m)^NR,OK,Status,Path,SerialNo$", r"(?m)^EntropyRate=", r"(?m)^State=healthy"):
         check_contains(said, pattern, "what the commands say")
     for command in ("list", "stats 1", "health"):
