@@ -100,7 +100,8 @@ constexpr std::uint64_t most_upstreams = 1000; // more than anyone names
 
 constexpr std::array<PushOption, 15> table{{
     {"from", "ADDRESS",
-     "an EGD server: unix:/PATH, tcp:HOST:PORT, vsock:CID:PORT or char:/DEVICE; may be given several "
+     "an EGD server: unix:/PATH, tcp:HOST:PORT, sealed:HOST:PORT,key=KEY, vsock:CID:PORT or char:/DEVICE; "
+     "may be given several "
      "times",
      set_from},
     {"to", "WHERE", "kernel, file:/PATH[,seed=yes], or - for standard output (default: kernel)", set_to},

@@ -264,6 +264,7 @@ Statistics Stage::health() const {
     count("ProportionFailures", c.proportion);
     count("SilenceFailures", c.silence);
     count("DeviceFailures", c.device);
+    out.emplace_back("Address", identity_.address);
     return out;
 }
 

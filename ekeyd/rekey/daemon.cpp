@@ -66,13 +66,29 @@ Result<void> Daemon::release(const std::optional<entropykey::Serial>& serial, co
         if (!ours) {
             continue;
         }
+        path_ = as_configured(fields[0], fields[path_column]);
         if (auto removed = ask(call("RemoveEntropyKey", fields[0])); !removed) {
+            path_.clear();
             return tl::unexpected(removed.error());
         }
-        path_ = fields[path_column];
         return {};
     }
     return {};
+}
+
+std::string Daemon::as_configured(const std::string& number, const std::string& path) const {
+    constexpr std::string_view name = "Address=";
+    const auto health = ask(call("Health", number)); // 1.1.5 answers with an error
+    if (health) {
+        for (const std::string& row : health->rows) {
+            // A comma that is not the path's own begins parameters.
+            if (row.starts_with(name) && path.find(',') == std::string::npos &&
+                row.find(',') != std::string::npos) {
+                return row.substr(name.size());
+            }
+        }
+    }
+    return path;
 }
 
 Result<void> Daemon::read_keyring(const std::string& keyring) const {

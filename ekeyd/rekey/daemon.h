@@ -28,8 +28,11 @@ class Daemon {
     // On a connection of its own: between two commands the device may take its time.
     Result<ctl::Connection::Answer> ask(const std::string& command) const;
 
+    // A source's path, or its whole address if that has parameters such as min-entropy.
+    std::string as_configured(const std::string& number, const std::string& path) const;
+
     std::string socket_;
-    std::string path_; // as the daemon calls it
+    std::string path_; // or address, as the daemon calls it
 };
 
 } // namespace ekey::rekey

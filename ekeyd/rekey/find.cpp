@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 #include <vector>
 
 namespace ekey::rekey {
@@ -56,14 +57,6 @@ std::vector<OnUsb> list_usb(const Places& places) {
     return found;
 }
 
-Result<Found> choose(const OnUsb& device) {
-    if (device.tty.empty()) {
-        return fail("the Entropy Key " + device.serial.base64() +
-                    " is on USB but has no tty: load the module cdc_acm, or name one with --device");
-    }
-    return Found{device.tty, device.serial};
-}
-
 Result<Found> find_any(const Places& places) {
     const auto found = list_usb(places);
     if (found.empty()) {
@@ -76,7 +69,7 @@ Result<Found> find_any(const Places& places) {
         }
         return fail("there are several Entropy Keys: give one of these serial numbers:" + serials);
     }
-    return choose(found.front());
+    return Found{found.front().tty, found.front().serial};
 }
 
 } // namespace
@@ -101,7 +94,28 @@ Result<Found> find_device(const Places& places, const std::optional<entropykey::
         return fail("the Entropy Key " + serial->base64() + " is not here (looked in " + places.links + ", " +
                     places.sockets + " and on USB): plug it in, or name its tty with --device");
     }
-    return choose(*device);
+    return Found{device->tty, *serial};
+}
+
+Result<Found> wait_for_tty(const Places& places, const entropykey::Serial& serial,
+                           std::chrono::milliseconds patience) {
+    // sysfs tells of no changes, and udev, which does, may not be there.
+    constexpr auto pause = std::chrono::milliseconds(20);
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (true) {
+        for (const OnUsb& device : list_usb(places)) {
+            std::error_code error;
+            if (device.serial == serial && !device.tty.empty() && fs::exists(device.tty, error)) {
+                return Found{device.tty, serial};
+            }
+        }
+        if (std::chrono::steady_clock::now() >= end) {
+            return fail("the Entropy Key " + serial.base64() +
+                        " is on USB but has no tty: load the module cdc_acm, end the program that drives "
+                        "it, or name a tty with --device");
+        }
+        std::this_thread::sleep_for(pause);
+    }
 }
 
 } // namespace ekey::rekey

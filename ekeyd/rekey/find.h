@@ -1,6 +1,7 @@
 // Finds the tty or socket of an Entropy Key.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -18,7 +19,7 @@ struct Places {
 };
 
 struct Found {
-    std::string path;
+    std::string path;                         // empty: it is on USB and has no tty, as while ekeyd drives it
     std::optional<entropykey::Serial> serial; // where it is known
 };
 
@@ -26,5 +27,9 @@ struct Found {
 // the one Entropy Key on USB. The error says where it was looked for, and names the choices when there are
 // several.
 Result<Found> find_device(const Places& places, const std::optional<entropykey::Serial>& serial);
+
+// Waits until the kernel has made a tty of a device on USB, as it does once a program has let go of it.
+Result<Found> wait_for_tty(const Places& places, const entropykey::Serial& serial,
+                           std::chrono::milliseconds patience);
 
 } // namespace ekey::rekey

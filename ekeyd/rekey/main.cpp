@@ -83,6 +83,15 @@ Result<void> keep(const Options& options, const entropykey::LongTermRekey::NewKe
     return {};
 }
 
+// ekeyd drives a key on USB by itself, without a tty. The kernel makes one when ekeyd has let go, which takes
+// moments.
+Result<Found> with_tty(const Found& found, bool released) {
+    if (!found.path.empty()) {
+        return found;
+    }
+    return wait_for_tty(Places(), *found.serial, std::chrono::seconds(released ? 10 : 0));
+}
+
 Result<void> change_key(const Options& options, const Found& found) {
     const auto port = open_port(found.path);
     if (!port) {
@@ -137,8 +146,12 @@ Result<bool> run(Options& options) {
     if (!found) {
         return tl::unexpected(found.error());
     }
+    if (found->path.empty() && !Daemon::find(options.socket)) { // before anybody types a master key
+        return tl::unexpected(with_tty(*found, false).error());
+    }
     if (found->serial) {
-        std::printf("Entropy Key %s at %s\n", found->serial->base64().c_str(), found->path.c_str());
+        std::printf("Entropy Key %s at %s\n", found->serial->base64().c_str(),
+                    found->path.empty() ? "USB" : found->path.c_str());
     }
     if (auto read = read_master_key(options, *found); !read) {
         return tl::unexpected(read.error());
@@ -151,7 +164,8 @@ Result<bool> run(Options& options) {
     if (!daemon) {
         return tl::unexpected(daemon.error());
     }
-    const auto changed = change_key(options, *found);
+    const auto reached = with_tty(*found, *daemon && (*daemon)->had_it());
+    const auto changed = reached ? change_key(options, *reached) : tl::unexpected(reached.error());
     if (!changed) {
         complain(changed.error().what);
     }

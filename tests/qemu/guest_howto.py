@@ -9,9 +9,8 @@ import shlex
 from guest import PROGRAMS, Guest
 from harness import check, check_contains, check_equal, main, need, test
 from machine import Machine
-from pages import Page
+from pages import tries
 
-PAGE = Page("qemu-libvirt")
 NOBODY = 65534
 KVM = 12345
 
@@ -27,30 +26,26 @@ DOMAIN = """<domain type='qemu'>
 """
 
 
-def qemu(section):
+def qemu(page, section):
     """The page's options for QEMU."""
-    return PAGE.at(section).text("text", "qemu")
+    return page.at(section).text("text", "qemu")
 
 
-def xml(section):
-    return PAGE.at(section).text("xml")
-
-
-def host_of_page(run):
+def host_of_page(run, page):
     """A host with a dongle and the page's socket."""
     host = Machine(run, "host")
     host.plug()
     host.group("kvm", KVM)
-    page = PAGE.at("QEMU and libvirt guests")
-    host.take(page.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
-    host.sh(page.commands())
+    socket = page.at("QEMU and libvirt guests")
+    host.take(socket.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
+    host.sh(socket.commands())
     return host
 
 
-def takes_its_bytes(run, host, options):
+def takes_its_bytes(run, host, page, options):
     """A guest with both devices: its kernel reads one, egd-push the other."""
     guest = Guest(run, programs=["egd-push"], modules=["virtio_pci", "virtio-rng", "virtio_console"], qemu=options, preexec=host.enter,
-                  files={"/etc/ekeyd/egd-push.conf": PAGE.at("virtio-serial").file("/etc/ekeyd/egd-push.conf").encode()})
+                  files={"/etc/ekeyd/egd-push.conf": page.at("virtio-serial").file("/etc/ekeyd/egd-push.conf").encode()})
     output = guest.run(""". /test/functions.sh
 # What udev does elsewhere.
 mkdir /dev/virtio-ports
@@ -70,8 +65,11 @@ cat /tmp/push.log
 
 
 @test("how to, QEMU: a guest by virtio-rng and by virtio-serial, with the page's options")
-def qemu_lines(run):
-    takes_its_bytes(run, host_of_page(run), shlex.split(qemu("virtio-rng") + qemu("virtio-serial")))
+@tries("qemu-libvirt", "QEMU and libvirt guests", ("virtio-rng", "text qemu"), ("virtio-serial", "text qemu"),
+       ("virtio-serial", "ini /etc/ekeyd/egd-push.conf"))
+def qemu_lines(run, page):
+    options = shlex.split(qemu(page, "virtio-rng") + qemu(page, "virtio-serial"))
+    takes_its_bytes(run, host_of_page(run, page), page, options)
 
 
 def libvirt(run, devices):
@@ -98,23 +96,25 @@ def libvirt(run, devices):
 
 
 @test("how to, libvirt: a guest by virtio-rng and by virtio-serial: libvirt takes the page's XML, and QEMU what libvirt makes of it; vsock is the same device as in QEMU's options")
-def libvirt_lines(run):
-    host = host_of_page(run)
-    options = libvirt(run, "".join(xml(section) for section in ("virtio-rng", "virtio-serial", "vsock")))
+@tries("qemu-libvirt", "QEMU and libvirt guests", ("virtio-rng", "xml"), ("virtio-serial", "xml"), ("virtio-serial", "ini /etc/ekeyd/egd-push.conf"),
+       ("vsock", "xml"), ("vsock", "text qemu"))
+def libvirt_lines(run, page):
+    host = host_of_page(run, page)
+    options = libvirt(run, "".join(page.at(section).text("xml") for section in ("virtio-rng", "virtio-serial", "vsock")))
     domain = run.path("domain.xml")  # with the page's XML in it; what the schema does not know, libvirt ignores
     run.run("virt-xml-validate", domain, "domain", path=need("virt-xml-validate"))
     # A vsock device needs /dev/vhost-vsock, which few build machines have.
     vsock = [json.loads(value)["driver"] for option, value in options if option == "-device" and "vsock" in value]
-    check_equal(vsock, [re.search(r"-device ([^,]+)", qemu("vsock"))[1]], "libvirt's device for vsock")
+    check_equal(vsock, [re.search(r"-device ([^,]+)", qemu(page, "vsock"))[1]], "libvirt's device for vsock")
     ours = [word for option, value in options if re.search("charrng0|objrng0|charchannel0|virtio-serial-pci", value) for word in (option, value)]
     check_equal(len(ours), 2 * 6, f"the devices' options: {ours}\n")
-    takes_its_bytes(run, host, ours)
+    takes_its_bytes(run, host, page, ours)
 
 
 @test("how to, vsock: QEMU has the page's device; egd-push with the page's settings, in a guest, is served by an ekeyd that listens as it says")
-def vsock(run):
-    page = PAGE.at("vsock")
-    words = shlex.split(qemu("vsock"))
+@tries("qemu-libvirt", ("vsock", "text qemu"), ("vsock", "ini add /etc/ekeyd/ekeyd.conf"), ("vsock", "ini /etc/ekeyd/egd-push.conf"))
+def vsock(run, page):
+    words = shlex.split(qemu(page, "vsock"))
     device, _, settings = words[1].partition(",")
     known = run.run("qemu", "-device", f"{device},help", path=need("qemu-system-x86_64"))
     check_contains(known, rf"(?m)^\s*{settings.partition('=')[0]}=", "the device's settings")

@@ -99,6 +99,32 @@ end $restarted_pid
     check_contains(output, r"(?m)^FipsFrameRate=", "the statistics")
 
 
+@test("own key: as README.md has it, ekeyd runs and has the new key on USB when ekey-rekey is called: it lets go, and the key runs by itself afterwards")
+def while_ekeyd_runs(run):
+    own_key_guest(run).run(BEGIN + """
+: >/tmp/keyring
+key softkey --noise /dev/hwrng
+daemon entropykey:usb,min-entropy=5
+wait_for 'ekeyd misses its long-term key' 60 lists "NO,Serial unknown,entropykey:usb:$serial"
+check 'libusb has it' is_driven_by usbfs
+check 'a long-term key by the card' rekey --socket /tmp/control.sock
+wait_for 'the key runs' 60 lists "YES,Running OK,entropykey:usb:$serial"
+check 'it is there once' [ "$(list | grep -c "$serial")" = 1 ]
+check 'libusb has it again' is_driven_by usbfs
+served
+check 'with the parameters that it had' sh -c 'ekeydctl --socket /tmp/control.sock health 1 | grep -x MinEntropyPerByte=5 ||
+    ekeydctl --socket /tmp/control.sock health 2 | grep -x MinEntropyPerByte=5'
+check 'another long-term key, while it runs' rekey --socket /tmp/control.sock "$serial"
+wait_for 'the key runs again' 60 lists "YES,Running OK,entropykey:usb:$serial"
+# It is still looked for on USB.
+entropy-key-gadget stop
+wait_for 'the key is missed' 20 lists 'NO,Key closed. (Vanished?)'
+entropy-key-gadget start /tmp/card
+wait_for 'the key runs once more' 60 lists "YES,Running OK,entropykey:usb:$serial"
+check 'it is there once, still' [ "$(list | grep -c "$serial")" = 1 ]
+""", seconds=240)
+
+
 @test("own key: noise that turns bad is the original's failure code, and ekeyd shows it")
 def bad_noise(run):
     output = own_key_guest(run).run(BEGIN + """

@@ -5,11 +5,12 @@ are in tests/qemu/guest_howto.py, first boots in howto_first_boot.py, HAProxy in
 import os
 import re
 import shutil
+import socket
 
 from clients import Connection
-from harness import build_folder, check, check_contains, check_equal, main, need, peer, source_folder, test, wait_until
+from harness import Skip, build_folder, check, check_contains, check_equal, main, peer, source_folder, test, wait_until
 from machine import UNITS, Machine, bridge, join, keygen
-from pages import Page
+from pages import tries
 
 ALICE, POSTFIX, KVM = 12345, 12346, 12348
 
@@ -48,8 +49,8 @@ KEY = r"(?m)^pub +ed25519[\s\S]*^uid +.*alice@example.org"
 
 
 @test("how to, GnuPG by way of the kernel: the page's sink has bytes, and gpg makes a key")
-def gnupg_kernel(run):
-    page = Page("gnupg").at("By way of the kernel")
+@tries("gnupg", "By way of the kernel")
+def gnupg_kernel(run, page):
     machine = host(run)
     gnupg_home(machine, "/root", 0)
     machine.take(page.blocks[0])
@@ -63,8 +64,8 @@ def gnupg_kernel(run):
 
 
 @test("how to, GnuPG by way of EGD: a user's gpg on Debian's libgcrypt built for EGD makes a key of ekeyd's bytes, and none without ekeyd")
-def gnupg_egd(run):
-    page = Page("gnupg").at("By way of EGD")
+@tries("gnupg", "By way of EGD")
+def gnupg_egd(run, page):
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "build-libgcrypt"), encoding="utf-8") as file:
         option = re.search(r"configure (\S+)", page.text("sh", "build"))[1]
         check(option in file.read(), f"the library of this test is built without {option}")
@@ -139,8 +140,8 @@ def seed(machine):
 
 
 @test("how to, Postfix: tlsmgr, set up as the page says, takes its 32 bytes from ekeyd, again on every reseed, on one connection that it keeps")
-def postfix_tlsmgr(run):
-    page = Page("postfix")
+@tries("postfix")
+def postfix_tlsmgr(run, page):
     machine = host(run)
     postfix(machine)
     machine.take(page.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
@@ -157,19 +158,30 @@ def postfix_tlsmgr(run):
     check(not re.search(r"warning|fatal|panic", log), f"Postfix complains:\n{log}")
 
 
+def scp_leads_to(machine, hosts):
+    """Has scp on a machine copy to others of this test, by their names; to None, nowhere."""
+    cases = "".join(f'root@{name}:*) ' + (f'cp "$1" "{other.folder}${{2#*:}}"' if other else 'cat "$1" >/dev/null') + " ;;\n"
+                    for name, other in hosts.items())
+    machine.write("/usr/local/bin/scp", f'#!/bin/sh\ncase $2 in\n{cases}*) echo "no host for $2"; exit 1 ;;\nesac\n', 0o755)
+
+
+def left_keys(machine):
+    return [name for name in os.listdir(machine.path("/root")) if name.endswith(".key")]
+
+
 @test("how to, a VPS: keys made at home, peers, scp, egd-push: what it pushes came sealed and is credited; a key that is not in the peers gets nothing")
-def vps(run):
-    at_home, in_vps = Page("vps").at("At home"), Page("vps").at("In the VPS")
+@tries("vps")
+def vps(run, page):
+    at_home, in_vps = page.at("At home"), page.at("In the VPS")
     home, far = host(run, "home"), Machine(run, "vps-1")
     join(home, "198.51.100.1", far, "198.51.100.2")
     far.name_address("home.example.org", "198.51.100.1")
-    # Between two machines of this test.
-    home.write("/usr/local/bin/scp", f'#!/bin/sh\nto=${{2#root@vps-1.example.net:}}\n[ "$to" != "$2" ] && cp "$1" "{far.folder}$to"\n', 0o755)
+    scp_leads_to(home, {"vps-1.example.net": far})
     home_key, vps_key = keygen(home, at_home.commands(0))
     home.take(at_home.block("text", "/etc/ekeyd/peers"), PUBLIC_KEY_OF_VPS_1=vps_key)
     home.take(at_home.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
     home.sh(at_home.commands(1))
-    check(not os.path.exists(home.path("/root/vps-1.key")), "the VPS's key is left at home")
+    check_equal(left_keys(home), [], "keys of others that are left at home")
     far.take(in_vps.block("ini", "/etc/ekeyd/egd-push.conf"), PUBLIC_KEY_OF_HOME=home_key)
     check_contains(far.sh(in_vps.commands()), r"pushed .*bits_credited=256", "the VPS's first push")
     check_equal(home.counters("sealed:")["accepted"], "2", "links to the VPS")
@@ -180,33 +192,73 @@ def vps(run):
     check_contains(far.sh("egd-push --config /etc/ekeyd/egd-push.conf --once --timeout 2", expect=1), "egd-push", "without a line in the peers")
 
 
-@test("how to, a relay: from home by the relay to the slice, all of it sealed; the slice's pushes are credited, and the relay has no other source")
-def relay(run):
-    page = Page("relay")
+@test("how to, a relay: keys made at home; from home by the relay to the slice, all of it sealed; the slice's pushes are credited, and the relay has no other source")
+@tries("relay")
+def relay(run, page):
     home, middle, far = host(run, "home"), Machine(run, "relay"), Machine(run, "slice")
     join(home, "198.51.100.1", middle, "198.51.100.2")
     join(middle, "203.0.113.1", far, "203.0.113.2")
     middle.name_address("home.example.org", "198.51.100.1")
     far.name_address("relay.example.org", "203.0.113.1")
-    keys = {f"PUBLIC_KEY_OF_{name}": keygen(machine, page.commands())[0]
-            for name, machine in (("HOME", home), ("RELAY", middle), ("SLICE_1", far))}
-    keys.update((name, keygen(home, f"ekeydctl keygen {name}")[0]) for name in ("PUBLIC_KEY_OF_SLICE_2", "PUBLIC_KEY_OF_SLICE_3"))
+    scp_leads_to(home, {"relay.example.org": middle, "slice-1.example.net": far, "slice-2.example.net": None, "slice-3.example.net": None})
+    os.unlink(far.path("/usr/local/sbin/ekeydctl"))  # egd-push comes without it
+    keys = [f"PUBLIC_KEY_OF_{name}" for name in ("HOME", "RELAY", "SLICE_1", "SLICE_2", "SLICE_3")]
+    made = keygen(home, page.at("At home").commands())
+    check_equal(len(made), len(keys), "keys made at home")
+    keys = dict(zip(keys, made))
     for machine, section in ((home, "At home"), (middle, "On the relay"), (far, "In the slice")):
         for block in page.at(section).blocks:
             if block.language != "sh":
                 machine.take(block, **{name: key for name, key in keys.items() if name in block.text})
-    restart = page.at("On the relay").commands()
-    home.sh(restart)
-    middle.sh(restart)
+    home.sh(page.at("At home").commands(1))
+    check_equal(left_keys(home), [], "keys of others that are left at home")
+    middle.sh(page.at("On the relay").commands())
     far.sh(page.at("In the slice").commands())
     check_contains(far.sh("egd-push --config /etc/ekeyd/egd-push.conf --once -v"), r"pushed .*bits_credited=256", "a push in the slice")
     check_contains(middle.sh("ekeydctl list"), r"1,YES,Running OK,sealed:home.example.org:8889", "the relay's source")
     check(bytes_of(home, "sealed:") > 0, "home gave nothing to the relay")
 
 
+def enabled(machine, unit, by):
+    return os.path.islink(machine.path(f"/{UNITS}/{by}.wants/{unit}.service"))
+
+
+@test("how to, guests: egd-push, enabled as the page says, is ready with its first push of what the host's bridge brings; or egd-push-early")
+@tries("qemu-libvirt", "Over the host's bridge", "In the guest")
+def in_the_guest(run, page):
+    machine, guest = host(run), Machine(run, "guest")
+    join(machine, "192.168.122.1", guest, "192.168.122.2")
+    over_bridge, inside = page.at("Over the host's bridge"), page.at("In the guest")
+    machine.take(over_bridge.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
+    machine.sh("systemctl restart ekeyd")
+    guest.take(over_bridge.block("ini", "/etc/ekeyd/egd-push.conf"))
+    guest.sh(inside.commands(0))
+    check(enabled(guest, "egd-push", "multi-user.target"), "egd-push is not enabled")
+    taken = bytes_of(machine, "tcp:192.168.122.1:8888")
+    check(taken >= 64, f"egd-push is ready, and took {taken} bytes")
+    guest.stop_service("egd-push")
+    guest.sh(inside.commands(1))
+    check(enabled(guest, "egd-push-early", "sysinit.target"), "egd-push-early is not enabled")
+
+
+@test("how to, vsock: the host's ekeyd listens as the page says, with all that its unit forbids")
+@tries("qemu-libvirt", ("vsock", "ini add /etc/ekeyd/ekeyd.conf"), ("vsock", "ini /etc/systemd/system/ekeyd.service.d/vsock.conf"), ("vsock", "sh"))
+def vsock_listens(run, page):
+    try:
+        socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close()
+    except OSError as error:
+        raise Skip(f"this kernel has no vsock: {error}") from error
+    machine = host(run)
+    for block in page.blocks:
+        if block.language == "ini":
+            machine.take(block)
+    machine.sh(page.commands())
+    check_equal(machine.counters("vsock:any:888")["clients"], "0", "clients")
+
+
 @test("how to, a seed in the image: the page's command writes one that systemd may credit")
-def seed_in_image(run):
-    page = Page("qemu-libvirt")
+@tries("qemu-libvirt", "QEMU and libvirt guests", "A seed in the image")
+def seed_in_image(run, page):
     machine = host(run)
     machine.group("kvm", KVM)
     machine.take(page.at("QEMU and libvirt guests").block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
@@ -218,29 +270,36 @@ def seed_in_image(run):
     check_equal(os.getxattr(path, "user.random-seed-creditable"), b"1", "the attribute that has systemd credit it")
 
 
-@test("how to, a key of your own: what the page's commands name is there, softkey makes the card, and systemd takes the unit")
-def own_key(run):
-    page = Page("own-key")
+@test("how to, a key of your own: the page's commands build softkey, make the card, and systemd takes the unit")
+@tries("own-key")
+def own_key(run, page):
     machine = Machine(run, "board")
     build, card, unit = (page.commands(number) for number in range(3))
-    targets = run.run("ninja", "-C", build_folder(), "-t", "targets", "all", path=need("ninja"))
-    check_contains(targets, f"(?m)^{re.search(r'ninja -C build (.*)', build)[1]}:", "what ninja can make")
-    for name in re.findall(r"contrib/\S+", build + unit):
-        check(os.path.exists(os.path.join(source_folder(), name)), f"there is no {name}")
+    # The source, with what is built there already; meson and ninja find that it is.
+    source = "/root/source"
+    os.mkdir(machine.path(source))
+    for name in os.listdir(source_folder()):
+        if not name.startswith(("build", ".")):
+            os.symlink(os.path.join(source_folder(), name), machine.path(f"{source}/{name}"))
+    os.symlink(build_folder(), machine.path(f"{source}/build"))
+    machine.write("/usr/local/bin/apt-get", '#!/bin/sh\nprintf "%s\\n" "$@" >/root/packages\n', 0o755)
+    os.unlink(machine.path("/usr/local/sbin/softkey"))
+    machine.sh(f"cd {source}\n{build}", seconds=300)
+    check("libsodium-dev" in machine.read("/root/packages").splitlines(), "what the build needs is not installed")
     machine.sh(card)
     check_contains(machine.sh("cat /etc/entropy-key/card"), r"(?m)^Serial \S{16}$", "the card")
-    machine.sh(f"cd {source_folder()}\n" + unit.replace("--now ", ""))
+    machine.sh(f"cd {source}\n" + unit.replace("--now ", ""))
     check(os.path.islink(machine.path(f"/{UNITS}/multi-user.target.wants/entropy-key-gadget.service")), "the unit is not enabled")
 
 
 @test("how to, watching: every command of the page answers; the page and the metrics are served")
-def watching(run):
-    page = Page("watching")
+@tries("watching")
+def watching(run, page):
     machine = host(run)
     machine.take(page.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
     machine.sh("systemctl restart ekeyd")
     wait_until(lambda: "Running OK" in machine.sh("ekeydctl list"), "the key runs")
-    said = machine.sh(page.at("See how it is").commands())
+    said = machine.sh(page.at("Watching ekeyd").commands())
     for pattern in (r"(?m)^NR,OK,Status,Path,SerialNo$", r"(?m)^EntropyRate=", r"(?m)^State=healthy"):
         check_contains(said, pattern, "what the commands say")
     for command in ("list", "stats 1", "health"):
@@ -253,12 +312,12 @@ def watching(run):
 
 
 @test("how to, many clients: ekeyd takes the page's settings, and listens")
-def many_clients(run):
-    page = Page("many-clients")
+@tries("many-clients", "Serve many clients and stay in control", "More bytes than the dongle has")
+def many_clients(run, page):
     machine = host(run)
     bridge(machine, "192.168.122.1")
-    for section in ("Serve many, and stay master of it", "More bytes than the dongle has"):
-        machine.add("/etc/ekeyd/ekeyd.conf", page.at(section).text("ini"))
+    for block in page.blocks:
+        machine.add("/etc/ekeyd/ekeyd.conf", block.text)
     machine.sh("systemctl restart ekeyd")
     for address in ("tcp:0.0.0.0:8888", "tcp:192.168.122.1:8889"):
         check_equal(machine.counters(address)["clients"], "0", f"clients of {address}")
@@ -271,8 +330,8 @@ exec unshare --mount sh -c 'mount -t tmpfs none /var/cache && mkdir /var/cache/p
 
 
 @test("how to, pollinate: Debian's pollinate takes a seed from ekeyd with the page's certificate, and none without")
-def pollinate(run):
-    page = Page("pollinate")
+@tries("pollinate")
+def pollinate(run, page):
     machine, guest = host(run), Machine(run, "guest")
     join(machine, "192.168.122.1", guest, "192.168.122.2")
     guest.name_address("host", "192.168.122.1")
@@ -295,8 +354,8 @@ def pollinate(run):
 
 
 @test("how to, upgrade: Debian's configuration of 1.1.5 and its keyring are converted as the page says, and the daemon runs with its sockets")
-def upgrade(run):
-    page = Page("upgrade")
+@tries("upgrade")
+def upgrade(run, page):
     machine = host(run)
     shutil.copy(peer("etc/entropykey/ekeyd.conf"), machine.path("/etc/entropykey/ekeyd.conf"))
     shutil.rmtree(machine.path("/etc/ekeyd"))

@@ -8,20 +8,19 @@ import shutil
 
 from harness import Failure, check, check_contains, check_equal, main, need, peer, test, wait_until
 from machine import UNITS, Machine, join
-from pages import Page
+from pages import tries
 
-BRIDGE = Page("qemu-libvirt").at("Over the host's bridge")
 ADDRESS = "192.168.122.1"  # on that page
 KEY = "/etc/ssh/ssh_host_ed25519_key"
 
 
-def host_and_guest(run):
-    """A host whose ekeyd is not running yet, and a guest of it."""
+def host_and_guest(run, bridge):
+    """By the page's part on the bridge: a host whose ekeyd is not running yet, and a guest of it."""
     host, guest = Machine(run, "host"), Machine(run, "guest")
     join(host, ADDRESS, guest, "192.168.122.2")
     host.plug()
-    host.take(BRIDGE.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
-    guest.take(BRIDGE.block("ini", "/etc/ekeyd/egd-push.conf"))
+    host.take(bridge.block("ini", "add", "/etc/ekeyd/ekeyd.conf"))
+    guest.take(bridge.block("ini", "/etc/ekeyd/egd-push.conf"))
     shutil.rmtree(guest.path("/etc/ssh"), ignore_errors=True)
     guest.write(KEY, "the image's\n")
     return host, guest
@@ -44,9 +43,10 @@ def settings(folder, unit, name):
 
 
 @test("how to, OpenSSH: ssh needs its host keys and they need egd-push to be ready; with a server away there are no keys, with the first push there are")
-def openssh(run):
-    page = Page("openssh")
-    host, guest = host_and_guest(run)
+@tries("qemu-libvirt", "Over the host's bridge")
+@tries("openssh")
+def openssh(run, bridge, page):
+    host, guest = host_and_guest(run, bridge)
     for name in ("ssh.service", "ssh.socket"):
         shutil.copy(peer(f"lib/systemd/system/{name}"), guest.path("/" + UNITS))
     guest.sh("systemctl enable ssh")
@@ -123,9 +123,10 @@ def cloud_init(guest):
 
 
 @test("how to, cloud-init: Debian's cloud-init takes the page's user data, makes no host keys before the first push and new ones after it, and starts egd-push")
-def cloud_init_boots(run):
-    host, guest = host_and_guest(run)
-    page = Page("cloud-init")
+@tries("qemu-libvirt", "Over the host's bridge")
+@tries("cloud-init")
+def cloud_init_boots(run, bridge, page):
+    host, guest = host_and_guest(run, bridge)
     text = page.text("yaml", "user-data")
     check_unknown_keys(text)
     program = cloud_init(guest)

@@ -3,7 +3,7 @@
 from clients import Egd, free_port
 from daemons import Ekeyd, Softkey, answers
 from harness import Failure, check, check_equal, main, peer, test, wait_until
-from pages import Page
+from pages import tries
 
 LONG = 60
 
@@ -11,7 +11,7 @@ LONG = 60
 class Balanced:
     """Two ekeyds, each with a dongle and a small pool, behind HAProxy with the page's configuration."""
 
-    def __init__(self, run):
+    def __init__(self, run, page):
         self.ports = [free_port() for _ in range(2)]
         self.dongles = [Softkey(run, name=f"dongle{n}") for n in range(2)]
         self.daemons = [Ekeyd(run, f"listen = tcp:127.0.0.1:{port}", "pool-size = 1024", softkeys=[dongle], name=f"ekeyd{n}")
@@ -20,7 +20,7 @@ class Balanced:
             daemon.seeded()
         front = f"127.0.0.1:{free_port()}"
         self.address = f"tcp:{front}"
-        config = run.write("haproxy.cfg", Page("many-clients").file("/etc/haproxy/haproxy.cfg", **{
+        config = run.write("haproxy.cfg", page.file("/etc/haproxy/haproxy.cfg", **{
             "192.168.122.1:8888": front, "192.0.2.1:8888": f"127.0.0.1:{self.ports[0]}",
             "192.0.2.2:8888": f"127.0.0.1:{self.ports[1]}"}))
         program = peer("usr/sbin/haproxy")
@@ -40,8 +40,9 @@ class Balanced:
 
 
 @test("how to, HAProxy: clients are led to both ekeyds; when one ends, all to the other, and egd-push goes on; and back")
-def haproxy_ends(run):
-    both = Balanced(run)
+@tries("many-clients", "Two hosts behind one address")
+def haproxy_ends(run, page):
+    both = Balanced(run, page)
     taken = [both.take() for _ in range(4)]
     check_equal(sorted(taken), [[0, 64]] * 2 + [[64, 0]] * 2, "bytes from each host, of four clients")
     push = run.start("egd-push", "--from", both.address, "--interval", "0.5", "-v")
@@ -58,8 +59,9 @@ def haproxy_ends(run):
 
 
 @test("how to, HAProxy: an ekeyd that lost its dongle and has no more bytes gets no clients, and those that wait there are closed")
-def haproxy_empty(run):
-    both = Balanced(run)
+@tries("many-clients", "Two hosts behind one address")
+def haproxy_empty(run, page):
+    both = Balanced(run, page)
     clients = [Egd(both.address) for _ in range(6)]  # some are led to each
     both.dongles[1].program.stop()
     with Egd(f"tcp:127.0.0.1:{both.ports[1]}") as direct:

@@ -2,8 +2,11 @@
 """What `meson install` puts where, and that it fits together."""
 import os
 import re
+import shutil
 
-from harness import build_folder, check, check_equal, main, need, source_folder, test
+from harness import build_folder, check, check_contains, check_equal, main, need, source_folder, test, wait_until
+from machine import Machine
+from pages import text
 
 EXPECTED = """
 lib/systemd/system/egd-push.service lib/systemd/system/ekeyd.service lib/systemd/system/egd-push-early.service
@@ -46,6 +49,26 @@ def units(run):
         check(os.access(run.path("root") + command, os.X_OK), f"{name}.service starts {command}, which is not installed")
     run.run("ekeyd", "--config", os.path.join(source_folder(), "contrib/examples/ekeyd.conf"), "--check-config",
             path=f"{top}/sbin/ekeyd")
+
+
+@test("README.md: what it tells to type after the build, in its order, on a machine that has nothing of ekeyd's yet: the daemon runs, and has the key")
+def readme(run):
+    steps = text("README.md").partition("\n## Install\n")[2].partition("\n## ")[0]
+    build, begin = re.findall(r"(?m)(?:^    .*\n)+", steps)
+    check_contains(build, r"ninja -C build install$", "the block before")
+    machine = Machine(run, "host")
+    for name in ("/etc/ekeyd", "/etc/entropykey", "/usr/local/share", "/usr/local/lib/systemd"):
+        shutil.rmtree(machine.path(name), ignore_errors=True)
+    top = installed(run)
+    for name in ("share", "lib"):
+        shutil.copytree(os.path.join(top, name), machine.path(f"/usr/local/{name}"), dirs_exist_ok=True)
+    machine.write("/usr/local/bin/udevadm", '#!/bin/sh\necho "$*" >>/run/udevadm\n', 0o755)
+    before, start = re.sub("(?m)^ +", "", begin).split("systemctl daemon-reload\n")
+    machine.sh(before)
+    check_equal(machine.read("/run/udevadm").splitlines(), ["control --reload", "trigger"], "what udev is told")
+    machine.plug()
+    machine.sh(start)
+    wait_until(lambda: "Running OK" in machine.sh("ekeydctl list"), "the key runs")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ empty folders of the test's. ekeyd, egd-push and the others are in /usr/local/sb
 their units, users and folders are there.
 
 A line that begins with `systemctl` is done here: units are enabled by systemd's own systemctl, without its daemon, and started with
-their ExecStart; such a line is over when the unit is ready. Of a unit's other lines these hold: User, Group, the capabilities, ProtectHome,
-LoadCredential and Sockets. Everything else goes to a shell, as root, in /root."""
+their ExecStart; such a line is over when the unit is ready. Of a unit's other lines and its drop-ins' these hold: User, Group, the capabilities, ProtectHome,
+RestrictAddressFamilies, LoadCredential and Sockets. Everything else goes to a shell, as root, in /root."""
 import contextlib
 import ctypes
+import errno
 import glob
 import os
 import re
@@ -15,6 +16,7 @@ import shlex
 import shutil
 import signal
 import socket
+import struct
 
 from daemons import Softkey
 from harness import DEADLINE, Failure, build_folder, check, check_equal, command, need, program, source_folder, wait_until
@@ -199,7 +201,7 @@ class Machine(Host):
         if unit == "ekeyd" and self.dongle:  # what the dongle is on USB for ekeyd here
             config = self.read("/etc/ekeyd/ekeyd.conf")
             self.write("/etc/ekeyd/ekeyd.conf", config.replace("entropykey:usb", self.dongle.source), 0o644)
-        text = "" if unit in self.commands else self.unit(unit + ".service")
+        text = "" if unit in self.commands else self.unit(unit + ".service") + self._drop_ins(unit + ".service")
         self.services[unit] = Service(self, unit, text, self.commands.get(unit))
         return self.services[unit]
 
@@ -207,6 +209,9 @@ class Machine(Host):
         """Its text."""
         return next(self.read(f"{folder}/{name}") for folder in ("/etc/systemd/system", "/usr/local/lib/systemd/system")
                     if os.path.exists(self.path(f"{folder}/{name}")))
+
+    def _drop_ins(self, name):
+        return "".join(self.read(f"/{UNITS}/{name}.d/{file}") for file in sorted(glob.glob("*.conf", root_dir=self.path(f"/{UNITS}/{name}.d"))))
 
     def stop_service(self, unit):
         service = self.services.pop(unit, None)
@@ -250,7 +255,13 @@ class Service:
         if setting("ProtectHome") == ["yes"]:
             hide = "for folder in /home /root; do mount -t tmpfs -o ro,mode=0 hidden $folder; done; exec \"$@\""
             words = [need("unshare"), "--mount", "--propagation", "private", "sh", "-ec", hide, "sh", *words]
-        self.program = machine.run.start(f"{unit} on {machine.name}", *words[1:], path=words[0], preexec=machine.enter, env=env,
+
+        def enter():
+            machine.enter()
+            if families := setting("RestrictAddressFamilies"):
+                allow_families(families)
+
+        self.program = machine.run.start(f"{unit} on {machine.name}", *words[1:], path=words[0], preexec=enter, env=env,
                                          descriptors=[(listener.fileno(), name) for listener, name in passed])
         for listener, _ in passed:
             listener.close()
@@ -291,6 +302,28 @@ CAPABILITIES = (("inh-caps", "AmbientCapabilities"), ("ambient-caps", "AmbientCa
 def capabilities(lines):
     """As setpriv has them."""
     return ",".join(["-all", *(f"+{word.removeprefix('CAP_').lower()}" for line in lines for word in line.split())])
+
+
+def allow_families(lines):
+    """For preexec: sockets of these families and no others, by a filter such as systemd makes of RestrictAddressFamilies (seccomp(2)). What
+    the lines name is added up, and taken away after a ~ (systemd.exec(5))."""
+    socket_call = {"x86_64": 41, "aarch64": 198}[os.uname().machine]
+    load, equal, leave = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
+    allow, refuse = 0x7fff0000, 0x00050000 | errno.EAFNOSUPPORT
+    names = []
+    for line in lines:
+        words = line.removeprefix("~").split()
+        names = [name for name in names if name not in words] + (words if line[:1] != "~" else [])
+    families = [getattr(socket, name) for name in names]
+    # The call's number, and its first argument: linux/seccomp.h, struct seccomp_data.
+    program = [(load, 0, 0, 0), (equal, 1, 0, socket_call), (leave, 0, 0, allow), (load, 0, 0, 16)]
+    program += [(equal, len(families) - n, 0, family) for n, family in enumerate(families)]
+    program += [(leave, 0, 0, refuse), (leave, 0, 0, allow)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
+    filter_of = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
+    set_seccomp, mode_filter = 22, 2  # linux/prctl.h, linux/seccomp.h
+    if ctypes.CDLL(None, use_errno=True).prctl(set_seccomp, mode_filter, filter_of, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "seccomp")
 
 
 def bridge(machine, address):

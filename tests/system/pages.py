@@ -1,5 +1,11 @@
 """Documents: the pages of contrib/doc, and their blocks of commands and files, which tests run as they stand. contrib/HACKING.md tells how
-a block says what it is."""
+a block says what it is.
+
+A test says with @tries which blocks it is for, is handed them, and fails if it has not used one. documents.py sees that every block of every
+page is some test's."""
+import ast
+import functools
+import glob
 import os
 import re
 import textwrap
@@ -17,7 +23,17 @@ class Block:
         self.section = section
         self.language = language
         self.words = words
-        self.text = text
+        self.used = False
+        self._text = text
+
+    @property
+    def text(self):
+        self.used = True
+        return self._text
+
+    def label(self):
+        """What it says of itself, in the form that @tries takes."""
+        return " ".join((self.language, *self.words))
 
 
 class Page:
@@ -44,6 +60,13 @@ class Page:
         check(blocks, f"{self.name}.md has nothing below '{section}'")
         return Page(self.name, blocks)
 
+    def part(self, parts):
+        """The blocks of these parts (see tries); of the whole page if there are none."""
+        blocks = [block for block in self.blocks if not parts or block.section in parts or (block.section, block.label()) in parts]
+        for part in parts:
+            check(any(part in (block.section, (block.section, block.label())) for block in blocks), f"{self.name}.md has no {part}")
+        return Page(self.name, blocks)
+
     def block(self, language, *words):
         """The one block of this kind."""
         found = [block for block in self.blocks if block.language == language and block.words == list(words)]
@@ -65,6 +88,33 @@ class Page:
         found = [block for block in self.blocks if block.language == "sh" and not block.words]
         check(len(found) > number, f"{self.name}.md has only {len(found)} blocks of commands there")
         return found[number].text
+
+
+def tries(name, *parts):
+    """For a test that tries a page: all of it, or these parts: headings, each for all the blocks below it, or (heading, label of a block).
+    The test is handed a Page of these blocks, after those of other @tries above, and fails if one of them is left unused."""
+    def decorate(function):
+        @functools.wraps(function)
+        def trying(run, *others):
+            page = Page(name).part(parts)
+            function(run, *others, page)
+            check_equal([(block.section, block.label()) for block in page.blocks if not block.used], [], f"blocks of {name}.md that were not tried")
+        return trying
+    return decorate
+
+
+def tried():
+    """The blocks that tests try, by their @tries: (page, heading, label)."""
+    found = set()
+    for path in glob.glob(os.path.join(source_folder(), "tests", "*", "*.py")):
+        with open(path, encoding="utf-8") as file:
+            tree = ast.parse(file.read())
+        for function in ast.walk(tree):
+            for call in getattr(function, "decorator_list", []):
+                if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "tries":
+                    name, *parts = map(ast.literal_eval, call.args)
+                    found |= {(name, block.section, block.label()) for block in Page(name).part(parts).blocks}
+    return found
 
 
 def pages():

@@ -8,8 +8,8 @@ import resource
 
 from clients import connect, free_port
 from daemons import Ekeyd, Softkey, answers
-from harness import check, main, sanitized, test, wait_until
-from pages import symptoms
+from harness import check, check_equal, main, sanitized, test, wait_until
+from pages import TROUBLE, spans, symptoms
 
 NOBODY = 65534
 SYS_ADMIN, IPC_LOCK = 21, 14  # linux/capability.h
@@ -56,6 +56,49 @@ def control(run):
     os.chmod(run.folder, 0o711)
     said = run.run("ekeydctl", "--socket", daemon.control[len("unix:"):], "list", expect=1, preexec=lambda: os.setuid(NOBODY))
     check(quoted("run this as root, or as a user whom the socket is given to") in said, f"another user: {said}")
+
+
+def on_usb(keys):
+    """For preexec: a view of /sys in which these Entropy Keys (serial number to tty, or None) are all that is on USB."""
+    def enter():
+        libc = ctypes.CDLL(None, use_errno=True)
+        new_mounts, recursive_private = 0x20000, 0x44000  # linux/sched.h, linux/mount.h
+        for done in (libc.unshare(new_mounts), libc.mount(b"none", b"/", None, recursive_private, None),
+                     libc.mount(b"none", b"/sys/bus", b"tmpfs", 0, None)):
+            if done != 0:
+                raise OSError(ctypes.get_errno(), "a view of /sys")
+        for number, (serial, tty) in enumerate(keys.items(), 1):
+            device = f"/sys/bus/usb/devices/1-{number}"
+            os.makedirs(f"{device}:1.0/tty/{tty}" if tty else f"{device}:1.0")
+            os.mkdir(device)
+            for name, value in (("idVendor", "20df"), ("idProduct", "0001"), ("serial", serial)):
+                with open(f"{device}/{name}", "w", encoding="ascii") as file:
+                    file.write(value + "\n")
+        os.makedirs("/sys/bus/usb/devices", exist_ok=True)
+    return enter
+
+
+@test("troubleshooting: no dongle yet, and what ekey-rekey says of none, several, one without a tty, and of a wrong master key")
+def first_steps(run):
+    daemon = Ekeyd(run, "source = entropykey:usb", preexec=on_usb({}))
+    said = run.run("ekeydctl", "--socket", daemon.control[len("unix:"):], "list")
+    header = "NR,OK,Status,Path,SerialNo"
+    check(header in spans(TROUBLE), "troubleshooting.md does not tell of the header")
+    check_equal(said, header + "\n", "the list without a dongle")
+    one, two = "NwBvBlg3OTBJORFD", "Z0I4GjAoEsgb6qly"
+    for keys, message in (({}, "no Entropy Key is on USB"), ({one: "ttyACM7", two: "ttyACM8"}, "there are several Entropy Keys"),
+                          ({one: None}, "is on USB but has no tty")):
+        said = run.run("ekey-rekey", "--keyring", run.path("none"), expect=1, preexec=on_usb(keys))
+        check(quoted(message) in said and all(serial in said for serial in keys), f"{keys}: {said}")
+    key = Softkey(run, transport="unix")
+    with open(key.card, encoding="ascii") as card:
+        master = re.search(r"(?m)^Master key (.*)$", card.read())[1]
+    last = "A" if master[-1] != "A" else "B"
+    arguments = ("--device", key.path, "--keyring", key.keyring, key.serial)
+    said = run.run("ekey-rekey", *arguments, master[:-1] + last, expect=2)
+    check(quoted("the master key's check byte does not fit: a character is mistyped") in said, f"mistyped: {said}")
+    said = run.run("ekey-rekey", *arguments, "A" * 43 + "=", expect=1)
+    check(quoted("check that the master key is of this device's card") in said, f"another's master key: {said}")
 
 
 @test("troubleshooting: what the kernel's pool gets without CAP_SYS_ADMIN, from ekeyd and from egd-push; a source that is away")

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 #include <vector>
 
 #include "ekeyd/rekey/find.h"
@@ -92,13 +93,26 @@ TEST_CASE("several Entropy Keys: the serial numbers to choose from") {
     CHECK(find_device(world.places, serial("NwBvBlg3OTBJORFD"))->path == "/dev/ttyACM0");
 }
 
-TEST_CASE("a key without a tty, and a serial number that is none, are no accident") {
+TEST_CASE("a key without a tty is found; its tty is waited for, until its node is there") {
+    using namespace std::chrono_literals;
     World world;
+    world.places.devices = world.root / "dev";
+    const auto key = serial("NwBvBlg3OTBJORFD");
     world.plug_in("1-2", "NwBvBlg3OTBJORFD", "");
     world.plug_in("1-3", "no serial number", "ttyACM0");
-    const auto found = find_device(world.places, std::nullopt);
-    REQUIRE_FALSE(found);
-    CHECK(found.error().what.find("no tty") != std::string::npos);
+    const auto found = find_device(world.places, std::nullopt).value();
+    CHECK(found.path.empty());
+    CHECK(found.serial == key);
+    CHECK(find_device(world.places, key)->path.empty());
+    const auto none = wait_for_tty(world.places, key, 0ms);
+    REQUIRE_FALSE(none);
+    CHECK(none.error().what.find("NwBvBlg3OTBJORFD is on USB but has no tty") != std::string::npos);
+    world.plug_in("1-2", "NwBvBlg3OTBJORFD", "ttyACM1");
+    CHECK_FALSE(wait_for_tty(world.places, key, 0ms));
+    std::thread later([&] { world.put(world.root / "dev" / "ttyACM1"); });
+    const auto waited = wait_for_tty(world.places, key, 30s);
+    later.join();
+    CHECK(waited.value().path == (world.root / "dev" / "ttyACM1").string());
 }
 
 TEST_CASE("links and sockets by serial number, its / written . or _") {
