@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "ekeyd/runtime/account.h"
 #include "ekeyd/runtime/handle.h"
 
 namespace ekey::http {
@@ -23,12 +24,19 @@ struct Read {
     std::string_view text() const { return as_text(bytes.span().first(size)); }
 };
 
+CertificateFault unreadable(const std::string& what, int error) {
+    const bool denied = error == EACCES;
+    return {{what + " cannot be read: " + std::strerror(error) +
+             (denied ? " (ekeyd runs as the user " + running_as() + ')' : "")},
+            denied};
+}
+
 // Into locked memory, the certificate too: somebody may have given the key in its place.
-Result<Read> read_file(const std::string& name, const std::string& path) {
+tl::expected<Read, CertificateFault> read_file(const std::string& name, const std::string& path) {
     const std::string what = name + ' ' + path;
     const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (!file) {
-        return fail(what + " cannot be read: " + std::strerror(errno));
+        return tl::unexpected(unreadable(what, errno));
     }
     struct stat about {};
     if (::fstat(file.get(), &about) != 0 || !S_ISREG(about.st_mode)) {
@@ -39,7 +47,7 @@ Result<Read> read_file(const std::string& name, const std::string& path) {
          read.size += static_cast<std::size_t>(got)) {
         got = ::read(file.get(), read.bytes.data() + read.size, read.bytes.size() - read.size);
         if (got < 0) {
-            return fail(what + " cannot be read: " + std::strerror(errno));
+            return tl::unexpected(unreadable(what, errno));
         }
     }
     if (read.size > longest_file) {
@@ -57,7 +65,8 @@ bool holds(std::string_view text, std::string_view part) {
 
 } // namespace
 
-Result<Certificate> Certificate::read(const std::string& certificate_file, const std::string& key_file) {
+tl::expected<Certificate, CertificateFault> Certificate::read(const std::string& certificate_file,
+                                                              const std::string& key_file) {
     auto certificate = read_file("certificate", certificate_file);
     if (!certificate) {
         return tl::unexpected(certificate.error());

@@ -1,8 +1,5 @@
 #include "ekeyd/http/pollen_listener.h"
 
-#include <cerrno>
-#include <cstring>
-
 #include "ekeyd/config/kinds.h"
 #include "ekeyd/runtime/log.h"
 
@@ -122,20 +119,16 @@ Result<std::unique_ptr<Listener>> PollenListener::prepare(Loop& loop, Pool& pool
     }
     std::unique_ptr<PollenListener> made(
         new PollenListener(**library, loop, pool, address, std::move(*options), mixer));
-    auto certificate = made->read();
-    if (!certificate) {
-        return tl::unexpected(certificate.error());
+    auto started = made->start();
+    if (!started) {
+        return tl::unexpected<Error>(started.error());
     }
-    auto engine = made->start(*certificate);
-    if (!engine) {
-        return tl::unexpected(engine.error());
-    }
-    if (*certificate) {
-        made->certificate_ = (*certificate)->fingerprint();
+    made->certificate_ = started->certificate;
+    if (made->certificate_) {
         HelloGateOwner& owner = *made;
         made->gate_.emplace(loop, owner, std::chrono::seconds(longest_request));
     }
-    made->engine_ = std::move(*engine);
+    made->engine_ = std::move(started->engine);
     return made;
 }
 
@@ -189,18 +182,21 @@ Listener::Counters PollenListener::counters() const {
 
 // ---- the certificate
 
-Result<std::optional<Certificate>> PollenListener::read() const {
-    if (options_.certificate.empty()) {
-        return std::nullopt;
+// With what the files hold now; no engine, when they are those in use.
+tl::expected<PollenListener::Started, CertificateFault> PollenListener::start() const {
+    Started started;
+    std::optional<Certificate> certificate;
+    if (!options_.certificate.empty()) {
+        auto read = Certificate::read(options_.certificate, options_.key);
+        if (!read) {
+            return tl::unexpected(read.error());
+        }
+        certificate = std::move(*read);
+        started.certificate = certificate->fingerprint();
+        if (started.certificate == certificate_) {
+            return started;
+        }
     }
-    auto read = Certificate::read(options_.certificate, options_.key);
-    if (!read) {
-        return tl::unexpected(read.error());
-    }
-    return std::optional(std::move(*read));
-}
-
-Result<std::unique_ptr<Engine>> PollenListener::start(const std::optional<Certificate>& certificate) const {
     auto engine = Engine::start(
         library_, loop_, service_,
         {static_cast<unsigned>(options_.service.limits.max_clients), longest_silence, longest_request},
@@ -209,57 +205,41 @@ Result<std::unique_ptr<Engine>> PollenListener::start(const std::optional<Certif
         return fail("cert " + options_.certificate + " with key " + options_.key + ": " +
                     engine.error().what);
     }
-    return engine;
-}
-
-// Those that are not in use yet; nothing, when there are none, or when this user may not read them.
-Result<std::optional<Certificate>> PollenListener::read_new(bool tell) const {
-    auto certificate = read();
-    if (!certificate) {
-        const std::string& why = certificate.error().what;
-        if (why.find(std::strerror(EACCES)) == std::string::npos) {
-            return certificate;
-        }
-        if (tell) {
-            log::warning("the certificate stays as it was", {{"listener", address()}, {"reason", why}});
-        }
-        return std::nullopt;
+    if (!engine) {
+        return tl::unexpected(CertificateFault(engine.error()));
     }
-    if (*certificate && (*certificate)->fingerprint() == *certificate_) {
-        certificate->reset();
-    }
-    return certificate;
+    started.engine = std::move(*engine);
+    return started;
 }
 
 Result<void> PollenListener::check_files() const {
-    const auto certificate = read_new(false);
-    if (!certificate) {
-        return tl::unexpected(certificate.error());
-    }
-    if (*certificate) {
-        if (const auto engine = start(*certificate); !engine) {
-            return tl::unexpected(engine.error());
+    if (certificate_) {
+        if (const auto started = start(); !started && !started.error().permission) {
+            return tl::unexpected<Error>(started.error());
         }
     }
     return {};
 }
 
 Result<void> PollenListener::reload() {
-    auto certificate = read_new(true);
-    if (!certificate) {
-        return tl::unexpected(certificate.error());
-    }
-    if (!*certificate) {
+    if (!certificate_) {
         return {};
     }
-    auto engine = start(*certificate);
-    if (!engine) {
-        return tl::unexpected(engine.error());
+    auto started = start();
+    if (!started && started.error().permission) {
+        log::warning("the certificate stays as it was",
+                     {{"listener", address()}, {"reason", started.error().what}});
+        return {};
     }
-    before_.push_back(std::exchange(engine_, std::move(*engine)));
-    certificate_ = (*certificate)->fingerprint();
-    forget_empty();
-    log::notice("certificate read again", {{"listener", address()}, {"cert", options_.certificate}});
+    if (!started) {
+        return tl::unexpected<Error>(started.error());
+    }
+    if (started->engine) {
+        before_.push_back(std::exchange(engine_, std::move(started->engine)));
+        certificate_ = started->certificate;
+        forget_empty();
+        log::notice("certificate read again", {{"listener", address()}, {"cert", options_.certificate}});
+    }
     return {};
 }
 

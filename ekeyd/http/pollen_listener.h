@@ -41,9 +41,11 @@ class PollenListener final : public SocketListener, HelloGateOwner {
     void on_hello(Fd socket, std::uint32_t place, const IpAddress& from) override;
     void on_no_hello(std::uint32_t place) override;
     void refuse(const char* why, const IpAddress& from, Throttle& said);
-    Result<std::unique_ptr<Engine>> start(const std::optional<Certificate>& certificate) const;
-    Result<std::optional<Certificate>> read() const;
-    Result<std::optional<Certificate>> read_new(bool tell) const;
+    struct Started {
+        std::unique_ptr<Engine> engine;
+        std::optional<Certificate::Fingerprint> certificate; // none: it speaks no TLS
+    };
+    tl::expected<Started, CertificateFault> start() const;
     void forget_empty();
 
     const Library& library_;

@@ -5,6 +5,7 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <unistd.h>
 
 namespace ekey {
 
@@ -36,6 +37,12 @@ Result<gid_t> find_group(const std::string& name) {
         return static_cast<gid_t>(*number);
     }
     return fail("there is no group \"" + name + '"');
+}
+
+std::string running_as() {
+    const uid_t number = geteuid();
+    const passwd* entry = getpwuid(number);
+    return entry != nullptr ? entry->pw_name : std::to_string(number);
 }
 
 } // namespace ekey

@@ -13,4 +13,7 @@ namespace ekey {
 Result<uid_t> find_user(const std::string& name);
 Result<gid_t> find_group(const std::string& name);
 
+// The user that this process runs as: the name, or the number of one who has none.
+std::string running_as();
+
 } // namespace ekey

@@ -329,7 +329,7 @@ exec unshare --mount sh -c 'mount -t tmpfs none /var/cache && mkdir /var/cache/p
 """
 
 
-@test("how to, pollinate: Debian's pollinate takes a seed from ekeyd with the page's certificate, and none without")
+@test("how to, pollinate: Debian's pollinate takes a seed from ekeyd with the page's certificate, also when that is renewed, and none without")
 @tries("pollinate")
 def pollinate(run, page):
     machine, guest = host(run), Machine(run, "guest")
@@ -351,6 +351,13 @@ def pollinate(run, page):
     guest.sh(page.at("In the machine").commands())
     check_equal(bytes_of(machine, "pollen:"), 64, "bytes for pollinate")
     check_equal(os.path.getsize(guest.path("/root/device")), 64, "bytes that it wrote to its device")
+    machine.sh(server.commands(0))
+    machine.sh(server.commands(2))
+    machine.services["ekeyd"].program.wait_output("certificate read again")
+    guest.sh(page.at("In the machine").commands(), expect=1)
+    guest.write("/etc/pollinate/host.pem", machine.read("/etc/ekeyd/pollen.pem"), 0o644)
+    guest.sh(page.at("In the machine").commands())
+    check_equal(bytes_of(machine, "pollen:"), 128, "bytes for pollinate after the certificate was renewed")
 
 
 @test("how to, upgrade: Debian's configuration of 1.1.5 and its keyring are converted as the page says, and the daemon runs with its sockets")
