@@ -1,9 +1,12 @@
 #include "ekeyd/http/engine.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <vector>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -13,6 +16,8 @@ namespace {
 
 // Connections are looked at this often while there are any.
 constexpr Duration look_every = std::chrono::seconds(1);
+// The library's clock may be as much behind ours.
+constexpr Duration clocks_apart = std::chrono::milliseconds(50);
 // The longest request line with its headers, twice what browsers send; and room for the answer's headers.
 constexpr std::size_t memory_a_connection = 8192;
 
@@ -34,6 +39,15 @@ std::string_view Connection::header(const char* name) const {
 bool Connection::gone() const {
     pollfd about{socket, POLLRDHUP, 0};
     return ::poll(&about, 1, 0) > 0;
+}
+
+Duration Connection::silent() const {
+    Duration since = aside ? Duration::zero() : Loop::now() - heard;
+    tcp_info about{};
+    if (socklen_t size = sizeof about; getsockopt(socket, IPPROTO_TCP, TCP_INFO, &about, &size) == 0) {
+        since = std::min<Duration>(since, std::chrono::milliseconds(about.tcpi_last_data_recv));
+    }
+    return since;
 }
 
 Engine::Engine(const Library& library, Loop& loop, Handler& handler, ConnectionLimits limits)
@@ -141,6 +155,7 @@ void Engine::on_look() {
     for (Connection& connection : connections_) {
         if (connection.deadline <= now) {
             connection.deadline = Time::max();
+            connection.heard = now; // it is counted
             ++counters_.timed_out;
             shutdown(connection.socket, SHUT_RDWR); // the library finds it over, and closes it
         }
@@ -165,7 +180,8 @@ void Connection::resume() {
     if (!std::exchange(aside, false)) {
         return; // the engine ends
     }
-    deadline = Loop::now() + std::chrono::seconds(engine.limits_.request);
+    heard = Loop::now();
+    deadline = heard + std::chrono::seconds(engine.limits_.request);
     engine.library_.resume_connection(library_handle);
     engine.timer_.start(Duration::zero()); // not at once: this may be another one's turn
 }
@@ -187,6 +203,7 @@ MHD_Result Engine::handle(Connection& connection) {
 void* Engine::on_uri(void* self, const char* uri, MHD_Connection* handle) noexcept {
     if (Connection* const connection = static_cast<Engine*>(self)->find(handle)) {
         const std::string_view whole = uri;
+        connection->heard = Loop::now();
         try {
             connection->query = whole.substr(std::min(whole.find('?'), whole.size() - 1) + 1);
         } catch (const std::exception&) { // no memory: as if there were none
@@ -208,6 +225,7 @@ MHD_Result Engine::on_access(void* self, MHD_Connection* handle, const char* pat
     Connection& connection = *found;
     connection.method = method;
     connection.path = path;
+    connection.heard = Loop::now();
     try {
         const bool first = *request == nullptr;
         *request = found;
@@ -237,7 +255,7 @@ MHD_Result Engine::on_access(void* self, MHD_Connection* handle, const char* pat
 }
 
 void Engine::on_completed(void* self, MHD_Connection* handle, void** request,
-                          MHD_RequestTerminationCode) noexcept {
+                          MHD_RequestTerminationCode why) noexcept {
     Engine& engine = *static_cast<Engine*>(self);
     Connection* const connection = engine.find(handle);
     if (connection == nullptr) {
@@ -251,7 +269,9 @@ void Engine::on_completed(void* self, MHD_Connection* handle, void** request,
     connection->body.clear();
     connection->too_long = false;
     // The time for the next request begins.
-    connection->deadline = Loop::now() + std::chrono::seconds(engine.limits_.request);
+    const Time now = Loop::now();
+    connection->heard = why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED ? connection->heard : now;
+    connection->deadline = now + std::chrono::seconds(engine.limits_.request);
 }
 
 void Engine::connected(MHD_Connection* handle, void** context) {
@@ -273,6 +293,8 @@ void Engine::disconnected(void** context) {
     if (ended == nullptr) {
         return;
     }
+    // The library does not tell why.
+    counters_.timed_out += ended->silent() >= std::chrono::seconds(limits_.silence) - clocks_apart;
     handler_.on_disconnected(*ended);
     connections_.remove_if([&](const Connection& one) { return &one == ended; });
     ++counters_.closed;

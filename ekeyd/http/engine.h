@@ -50,12 +50,15 @@ struct Connection {
   private:
     friend class Engine;
     Connection(Engine& by, MHD_Connection* handle, int its_socket, Time until)
-        : engine(by), library_handle(handle), socket(its_socket), deadline(until) {}
+        : engine(by), library_handle(handle), socket(its_socket), deadline(until), heard(Loop::now()) {}
+
+    Duration silent() const; // for how long
 
     Engine& engine;
     MHD_Connection* library_handle;
     int socket; // the library's
     Time deadline;
+    Time heard; // when it was heard of last, by what the library tells: not of bytes before a request's head
     bool aside = false;
     MHD_Result result = MHD_NO; // of the request that is handled
 };
@@ -104,7 +107,7 @@ class Engine {
     bool add(Fd socket);
 
     struct Counters {
-        std::uint64_t closed = 0, timed_out = 0; // timed_out: of those closed, by ConnectionLimits::request
+        std::uint64_t closed = 0, timed_out = 0; // timed_out: of those closed, by ConnectionLimits
         std::uint64_t clients = 0;               // now
     };
     const Counters& counters() const { return counters_; }

@@ -17,15 +17,14 @@ constexpr Duration look_every = std::chrono::seconds(1);
 
 } // namespace
 
-HelloGate::HelloGate(Loop& loop, HelloGateOwner& owner, Duration patience)
+HelloGate::HelloGate(Loop& loop, HelloGateOwner& owner, Patience patience)
     : loop_(loop), owner_(owner), patience_(patience), turn_(loop), late_(loop) {
     turn_.bind<&HelloGate::let_in>(this);
-    late_.bind<&HelloGate::end_late>(this);
+    late_.bind<&HelloGate::end_all_late>(this);
 }
 
 void HelloGate::add(Fd socket, std::uint32_t place, const IpAddress& from) {
-    Waiting& one =
-        waiting_.emplace_back(*this, loop_, std::move(socket), place, from, Loop::now() + patience_);
+    Waiting& one = waiting_.emplace_back(*this, loop_, std::move(socket), place, from, Loop::now());
     one.self = std::prev(waiting_.end());
     one.watcher.bind<&Waiting::on_ready>(&one);
     await(one, record_header);
@@ -47,12 +46,12 @@ void HelloGate::look(Waiting& one) {
     Byte header[record_header];
     if (ioctl(one.socket.get(), FIONREAD, &there) != 0 || static_cast<std::size_t>(there) < one.awaited ||
         recv(one.socket.get(), header, sizeof header, MSG_PEEK | MSG_DONTWAIT) != sizeof header) {
-        drop(one);
+        drop(one, false);
         return;
     }
     const std::size_t length = std::size_t{header[3]} << 8 | header[4];
     if (header[0] != type_handshake || length > longest_record) {
-        drop(one);
+        drop(one, false);
         return;
     }
     if (static_cast<std::size_t>(there) < record_header + length) {
@@ -90,26 +89,30 @@ void HelloGate::left(const IpAddress& from) {
     limits_.leave(from, Loop::now());
 }
 
-void HelloGate::end_late() {
-    const Time now = Loop::now();
-    for (std::list<Waiting>* const list : {&waiting_, &ready_}) {
-        for (auto next = list->begin(); next != list->end();) {
-            if (const auto one = next++; one->deadline <= now) {
-                drop(*one);
-            }
+// Those who came then, or before.
+void HelloGate::end_late(std::list<Waiting>& among, Time came) {
+    for (auto next = among.begin(); next != among.end();) {
+        if (const auto one = next++; one->came <= came) {
+            drop(*one, true);
         }
     }
+}
+
+void HelloGate::end_all_late() {
+    const Time now = Loop::now();
+    end_late(waiting_, now - patience_.record);
+    end_late(ready_, now - patience_.turn);
     if (waiting_.empty() && ready_.empty()) {
         late_.stop();
     }
 }
 
-void HelloGate::drop(Waiting& one) {
+void HelloGate::drop(Waiting& one, bool late) {
     const std::uint32_t place = one.place;
     std::list<Waiting> out;
     out.splice(out.end(), one.watcher.active() ? waiting_ : ready_, one.self);
     out.clear();
-    owner_.on_no_hello(place);
+    owner_.on_no_hello(place, late);
 }
 
 } // namespace ekey::http

@@ -19,8 +19,9 @@ class HelloGateOwner {
   public:
     // It may begin; then left() is called when its handshake is over. `place` is what add() was given.
     virtual void on_hello(Fd socket, std::uint32_t place, const IpAddress& from) = 0;
-    // It has said nothing in time, or what is no TLS, or is gone; it is closed.
-    virtual void on_no_hello(std::uint32_t place) = 0;
+    // It is closed. `late`: its record, or its turn, has not come in time; or else it has said what is no
+    // TLS, or is gone.
+    virtual void on_no_hello(std::uint32_t place, bool late) = 0;
 
   protected:
     ~HelloGateOwner() = default;
@@ -28,8 +29,11 @@ class HelloGateOwner {
 
 class HelloGate {
   public:
-    // `patience`: how long one may stay here.
-    HelloGate(Loop& loop, HelloGateOwner& owner, Duration patience);
+    // How long one may stay here: until its record is there as a whole, and in all.
+    struct Patience {
+        Duration record, turn;
+    };
+    HelloGate(Loop& loop, HelloGateOwner& owner, Patience patience);
 
     // Takes over a connected, non-blocking TCP socket. The owner is called from the loop, not from here.
     void add(Fd socket, std::uint32_t place, const IpAddress& from);
@@ -42,8 +46,8 @@ class HelloGate {
   private:
     struct Waiting {
         Waiting(HelloGate& by, Loop& loop, Fd its_socket, std::uint32_t its_place, const IpAddress& its_from,
-                Time until)
-            : gate(by), socket(std::move(its_socket)), place(its_place), from(its_from), deadline(until),
+                Time now)
+            : gate(by), socket(std::move(its_socket)), place(its_place), from(its_from), came(now),
               watcher(loop) {}
         void on_ready(int) { gate.look(*this); }
 
@@ -51,7 +55,7 @@ class HelloGate {
         Fd socket;
         std::uint32_t place;
         IpAddress from;
-        Time deadline;
+        Time came;
         std::size_t awaited = 0; // bytes that must be there
         std::list<Waiting>::iterator self;
         IoWatcher watcher; // after the socket: it stops before that is closed
@@ -59,12 +63,13 @@ class HelloGate {
     void await(Waiting& one, std::size_t bytes);
     void look(Waiting& one);
     void let_in();
-    void end_late();
-    void drop(Waiting& one);
+    void end_all_late();
+    void end_late(std::list<Waiting>& among, Time came);
+    void drop(Waiting& one, bool late);
 
     Loop& loop_;
     HelloGateOwner& owner_;
-    Duration patience_;
+    Patience patience_;
     HandshakeLimits limits_;
     std::list<Waiting> waiting_, ready_; // for their record; to be let in
     Timer turn_, late_;

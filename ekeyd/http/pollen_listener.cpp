@@ -126,7 +126,9 @@ Result<std::unique_ptr<Listener>> PollenListener::prepare(Loop& loop, Pool& pool
     made->certificate_ = started->certificate;
     if (made->certificate_) {
         HelloGateOwner& owner = *made;
-        made->gate_.emplace(loop, owner, std::chrono::seconds(longest_request));
+        made->gate_.emplace(loop, owner,
+                            HelloGate::Patience{std::chrono::seconds(longest_silence),
+                                                std::chrono::seconds(longest_request)});
     }
     made->engine_ = std::move(started->engine);
     return made;
@@ -163,8 +165,8 @@ void PollenListener::on_hello(Fd socket, std::uint32_t place, const IpAddress& f
     service_.connect(*engine_, std::move(socket), place, [this, from] { gate_->left(from); });
 }
 
-void PollenListener::on_no_hello(std::uint32_t place) {
-    ++no_hello_;
+void PollenListener::on_no_hello(std::uint32_t place, bool late) {
+    ++(late ? timed_out_ : no_hello_);
     service_.leave(place);
 }
 

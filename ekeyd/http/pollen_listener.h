@@ -39,7 +39,7 @@ class PollenListener final : public SocketListener, HelloGateOwner {
                    PollenOptions options, Mixer* mixer);
     void on_accepted(Fd socket, const IpAddress& from) override;
     void on_hello(Fd socket, std::uint32_t place, const IpAddress& from) override;
-    void on_no_hello(std::uint32_t place) override;
+    void on_no_hello(std::uint32_t place, bool late) override;
     void refuse(const char* why, const IpAddress& from, Throttle& said);
     struct Started {
         std::unique_ptr<Engine> engine;

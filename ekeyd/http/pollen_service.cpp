@@ -1,44 +1,17 @@
 #include "ekeyd/http/pollen_service.h"
 
-#include <algorithm>
 #include <exception>
 
 #include "ekeyd/runtime/log.h"
 
 namespace ekey::http {
 
-namespace {
-
-// The longest that an Entropy Key takes from being plugged in to its first tested block, with some to spare.
-constexpr const char* retry_after = "10"; // seconds
-
-constexpr unsigned content_too_large = 413; // has had several names in the library's header
-
-struct Words {
-    unsigned status;
-    const char* text;
-    bool later; // it may be tried again
-};
-constexpr Words words[] = {
-    {MHD_HTTP_BAD_REQUEST,
-     "A challenge is missing: POST challenge=TEXT as application/x-www-form-urlencoded, as pollinate does, "
-     "or "
-     "GET /?challenge=TEXT\n",
-     false},
-    {MHD_HTTP_METHOD_NOT_ALLOWED, "Only GET and POST are answered.\n", false},
-    {content_too_large, "The challenge is too long.\n", false},
-    {MHD_HTTP_TOO_MANY_REQUESTS, "Your network has had what it may have for now.\n", true},
-    {MHD_HTTP_SERVICE_UNAVAILABLE, "There is no entropy for you now.\n", true},
-};
-
-} // namespace
-
 PollenService::PollenService(const Library& library, Loop& loop, Pool& pool, std::string address,
                              const Options& options, Mixer* mixer)
     : library_(library), pool_(pool), address_(std::move(address)), options_(options),
       mixer_(options.limits.mix_writes ? mixer : nullptr),
       supply_(make_supply(pool, options.drbg, options.limits.local)), ready_timer_(loop), pace_timer_(loop),
-      wait_timer_(loop) {
+      wait_timer_(loop), refusals_(library) {
     ready_timer_.bind<&PollenService::let_waiting_try>(this);
     pace_timer_.bind<&PollenService::pace>(this);
     wait_timer_.bind<&PollenService::end_waits>(this);
@@ -146,7 +119,7 @@ void PollenService::on_request(Connection& connection) {
 
 void PollenService::begin(Connection& connection, PollenClient& client) {
     ++counters_.requests;
-    if (const unsigned status = refusal(connection, client)) {
+    if (const unsigned status = find_challenge(connection, client.challenge_)) {
         ++counters_.protocol_errors;
         say(connection, status);
         return;
@@ -180,29 +153,6 @@ void PollenService::begin(Connection& connection, PollenClient& client) {
     if (fetch(client)) {
         finish(connection, client);
     }
-}
-
-// The status for a request that is not as it should be; 0 when its challenge was found.
-unsigned PollenService::refusal(Connection& connection, PollenClient& client) {
-    const bool post = connection.method == MHD_HTTP_METHOD_POST;
-    if (!post && connection.method != MHD_HTTP_METHOD_GET) {
-        return MHD_HTTP_METHOD_NOT_ALLOWED;
-    }
-    if (connection.too_long) {
-        return content_too_large;
-    }
-    std::optional<std::string> challenge;
-    if (post && pollen::is_form(connection.header(MHD_HTTP_HEADER_CONTENT_TYPE))) {
-        challenge = pollen::find_challenge(connection.body);
-    }
-    if (!challenge) {
-        challenge = pollen::find_challenge(connection.query);
-    }
-    if (!challenge) {
-        return MHD_HTTP_BAD_REQUEST;
-    }
-    client.challenge_ = std::move(*challenge);
-    return 0;
 }
 
 void PollenService::stir(std::string_view challenge) {
@@ -316,22 +266,8 @@ void PollenService::clear(PollenClient& client) {
 }
 
 void PollenService::say(Connection& connection, unsigned status) {
-    auto found = said_.find(status);
     counters_.turned_away += status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS;
-    if (found == said_.end()) {
-        const Words& say = *std::find_if(std::begin(words), std::end(words),
-                                         [status](const Words& each) { return each.status == status; });
-        Response made(library_, say.text, "text/plain; charset=utf-8");
-        if (say.later) {
-            made.header(MHD_HTTP_HEADER_RETRY_AFTER, retry_after);
-            made.header(MHD_HTTP_HEADER_CONNECTION, "close"); // its place is another one's now
-        }
-        if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-            made.header(MHD_HTTP_HEADER_ALLOW, "GET, POST");
-        }
-        found = said_.emplace(status, std::move(made)).first;
-    }
-    connection.respond(status, found->second);
+    connection.respond(status, refusals_.find(status));
 }
 
 // ---- those who are set aside

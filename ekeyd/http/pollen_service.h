@@ -14,11 +14,11 @@
 
 #include <functional>
 #include <list>
-#include <map>
 #include <optional>
 #include <vector>
 
 #include "ekeyd/http/engine.h"
+#include "ekeyd/http/pollen_http.h"
 #include "ekeyd/listeners/listener.h"
 #include "ekeyd/listeners/listener_limits.h"
 #include "ekeyd/listeners/output.h"
@@ -82,7 +82,6 @@ class PollenService final : public Handler {
 
     static void shown(PollenClient& client);
     void begin(Connection& connection, PollenClient& client);
-    unsigned refusal(Connection& connection, PollenClient& client);
     void stir(std::string_view challenge);
     void set_aside(PollenClient& client);
     bool fetch(PollenClient& client);
@@ -110,8 +109,8 @@ class PollenService final : public Handler {
     std::vector<Place> free_;
     std::unique_ptr<PollenClient> coming_; // is being connected
     Line line_;                            // those set aside, by when they are turned away
-    std::map<unsigned, Response> said_;    // by status
     Timer ready_timer_, pace_timer_, wait_timer_;
+    PollenRefusals refusals_;
     Throttle said_delayed_, said_turned_away_, said_network_full_, said_no_memory_;
 };
 

@@ -9,11 +9,12 @@ import socket
 import time
 import urllib.request
 
+import pages
 from clients import connect, free_port
 from daemons import Ekeyd, Softkey
 from debians_pollen import debians_pollen
-from harness import check, check_contains, check_equal, main, test, wait_until
-from pollen_client import FORM, Pollen, check_pollinated, counters, pollinate, start
+from harness import Skip, check, check_contains, check_equal, main, test, wait_until
+from pollen_client import FORM, Pollen, check_pollinated, counters, pollinate, start, when_closed
 from provenance import explain
 
 
@@ -38,7 +39,8 @@ def beside_debians(run):
         {"method": "POST", "body": "challenge=body", "path": "/?challenge=query"},
         {"method": "POST", "body": "x=1", "path": "/?challenge=query"},
         {"method": "POST", "body": "challenge=abc", "content_type": FORM.upper() + " ; charset=utf-8"},
-        {"method": "POST", "body": "chall%65nge=abc"}, {"method": "POST", "body": "challenge=" + "a" * 4000},
+        {"method": "POST", "body": "chall%65nge=abc"}, {"method": "POST", "body": "challenge=" + "a" * 4086},
+        {"path": "/?challenge=" + "a" * 4086}, {"method": "POST", "body": "challenge=abc", "path": "/?" + "a" * 4096},
         {}, {"path": "/?"}, {"path": "/?challenge="}, {"path": "/?challenge"}, {"path": "/?CHALLENGE=abc"},
         {"path": "/?challenge=%zz"}, {"path": "/?challenge=%"}, {"path": "/?x;challenge=abc"},
         {"method": "POST", "body": ""}, {"method": "POST", "body": "challenge="}, {"method": "POST", "body": "abc"},
@@ -61,12 +63,40 @@ def beside_debians(run):
     different = [({"method": method, "path": "/?challenge=abc"}, 405)
                  for method in ("HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW")]
     different += [({"method": "POST", "body": form, "content_type": "multipart/form-data; boundary=B"}, 400),
-                  ({"method": "POST", "body": "challenge=" + "a" * 4087}, 413)]
+                  ({"method": "POST", "body": "challenge=" + "a" * 4087}, 413),
+                  ({"method": "POST", "body": "a" * 5000, "content_type": "application/json", "path": "/?challenge=abc"}, 413),
+                  ({"method": "POST", "body": "challenge=abc", "path": "/?" + "a" * 4097}, 413),
+                  ({"path": "/?challenge=" + "a" * 4087}, 413), ({"path": "/?challenge=" + "a" * 7000}, 413),
+                  ({"path": "/?challenge=" + "a" * 9000}, 414), ({"method": "POST", "body": "challenge=" + "a" * 9000}, 413)]
     for request, status in different:
         check_equal(theirs.ask(**request)[0], 200, f"their status for {request}")
         check_equal(ours.ask(**request)[0], status, f"our status for {request}")
     check_equal(ours.ask("/?challenge=abc", "PUT")[1]["Allow"], "GET, POST", "what is allowed")
+    check_contains(ours.ask("/?" + "a" * 4097)[2], "form or a query may have 4096 bytes", "what is said of one that is too long")
     check_equal(counters(ekeyd)["bytes"], 64 * ours_answered, "bytes that were served, after what was refused")
+
+
+@test("pollen: on IPv6, as on IPv4")
+def ipv6(run):
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        raise Skip("no IPv6 here") from None
+    pollen, ekeyd, _ = start(run, ",allow=::1", host="::1")
+    ekeyd.seeded()
+    pollen.seed()
+    device = run.write("device", "")
+    output = pollinate(run, 0, device, SERVER=f"http://[::1]:{pollen.port}/")
+    check_pollinated(run, ekeyd, device, output, 2)
+    check_contains(run.run("ekeydctl", "--socket", ekeyd.control, "show"), rf"pollen:\[::1\]:{pollen.port},.*bytes=128", "its row")
+
+
+@test("pollen: the manual page and the how-to say that the answer to a challenge is no authentication")
+def no_authentication(run):
+    del run
+    for document in ("ekeyd/ekeyd.conf.5", "contrib/doc/pollinate.md"):
+        check_contains(pages.text(document), r"(?i)answer to (the|its) challenge\s+is\s+no\s+authentication", document)
 
 
 # ---------------------------------------------------------------- the promises
@@ -172,6 +202,24 @@ def hostile(run):
                 greedy.send(rubbish)
             pollen.seed()
     check(ekeyd.memory() - before < 8 * 1024, f"grew from {before} to {ekeyd.memory()} kB")
+
+
+@test("promise 5: pollen: one who is silent is closed after five seconds, and one who never ends his request after ten; both are counted")
+def late(run):
+    pollen, ekeyd, _ = start(run)
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        silent, half, slow = (stack.enter_context(connect(f"tcp:127.0.0.1:{pollen.port}")) for _ in range(3))
+        half.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 138\r\n\r\nchal")
+        slow.sendall(b"GET /?challenge=x HTTP/1.1\r\nA: ")
+        after = when_closed({"silent": silent, "half": half, "slow": slow}, {slow}, began)
+    print(f"closed after {after}")
+    check(4.9 < min(after["silent"], after["half"]), f"closed too soon: {after}")
+    check(max(after["silent"], after["half"]) < after["slow"], f"the silent ones were closed after the one who sends: {after}")
+    check(9.9 < after["slow"] < 30, f"one who never ends his request was closed after {after['slow']} s")
+    wait_until(lambda: counters(ekeyd)["clients"] == 0, "their places come back")
+    check_equal(counters(ekeyd)["timed-out"], 3, "those who are counted")
+    pollen.seed()
 
 
 @test("promise 7: pollen: its clients have their turns beside greedy EGD clients, and these beside its own")

@@ -9,11 +9,13 @@ import socket
 import ssl
 import struct
 import subprocess
+import time
 
 from clients import ControlError, connect, free_port
+from daemons import Ekeyd, Softkey, answers
 from debians_pollen import certificate
 from harness import check, check_contains, check_equal, main, need, test, wait_until
-from pollen_client import Pollen, check_pollinated, counters, pollinate, start
+from pollen_client import Pollen, check_pollinated, counters, pollinate, start, when_closed
 from process_memory import places, plain_build
 
 
@@ -140,6 +142,52 @@ def handshakes(run):
     pollen.seed()
 
 
+@test("promise 5: pollen: over TLS one whose first message is not whole after five seconds is closed and counted, and so is one who stops after it")
+def late(run):
+    cert, key = certificate(run, "tls")
+    pollen, ekeyd, _ = start_tls(run, cert, key)
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        (stops, silent, slow), hello = stock_of_hellos(cert, 3, pollen.port)
+        for client in (stops, silent, slow):
+            stack.enter_context(client)
+        stops.sendall(hello)
+        slow.sendall(b"\x16\x03\x01\x02\x00")
+        after = when_closed({"stops": stops, "silent": silent, "slow": slow}, {slow}, began)
+    print(f"closed after {after}")
+    check(4.9 < min(after.values()) and max(after.values()) < 30, f"they were closed after {after}")
+    # Who may send for ten seconds may send two bytes a second for as long.
+    check(after["slow"] < 9.9, f"one whose first message is never whole was closed after {after['slow']} s")
+    wait_until(lambda: counters(ekeyd)["clients"] == 0, "their places come back")
+    row = counters(ekeyd)
+    check_equal((row["timed-out"], row["errors"]), (3, 0), "those who are counted as late, and as errors")
+    ekeyd.seeded()
+    pollen.seed()
+
+
+@test("pollen: SIGHUP adds a listener with a certificate, changes nothing when that is bad, and takes it away")
+def added(run):
+    cert, key = certificate(run, "tls")
+    ekeyd = Ekeyd(run, softkeys=[Softkey(run)])
+    ekeyd.seeded()
+    pollen = Pollen(tls=cert)
+    without = run.read("ekeyd.conf").decode()
+
+    def reload_with(line):
+        run.write("ekeyd.conf", without + line)
+        ekeyd.program.signal(signal.SIGHUP)
+
+    reload_with(f"{pollen.setting},cert={cert},key={cert}\n")
+    ekeyd.program.wait_output(f"not reloaded: all stays as it was.*key {cert} holds no private key")
+    check(not answers(f"tcp:127.0.0.1:{pollen.port}"), "a listener without a key is there")
+    reload_with(f"{pollen.setting},cert={cert},key={key}\n")
+    ekeyd.program.wait_output("reloaded config=")
+    pollen.seed()
+    check_equal(counters(ekeyd)["bytes"], 64, "bytes that were served")
+    reload_with("")
+    wait_until(lambda: not answers(f"tcp:127.0.0.1:{pollen.port}"), "the listener goes")
+
+
 @test("pollen: a reload takes the new certificate for new connections, and one that is bad or unreadable changes nothing")
 def reload(run):
     cert, key = certificate(run, "tls")
@@ -223,7 +271,7 @@ def other_user(run):
     os.chmod(ekeyd.config, 0o644)  # which that user may read
     with ekeyd.controller() as control:
         control.command("Reload")
-    ekeyd.program.wait_output("the certificate stays as it was.*Permission denied")
+    ekeyd.program.wait_output("the certificate stays as it was.*Permission denied \\(ekeyd runs as the user nobody\\)")
     pollen.seed()
 
 
