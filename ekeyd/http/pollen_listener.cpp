@@ -131,6 +131,7 @@ Result<std::unique_ptr<Listener>> PollenListener::prepare(Loop& loop, Pool& pool
                                                 std::chrono::seconds(longest_request)});
     }
     made->engine_ = std::move(started->engine);
+    made->warn_of(started->validity);
     return made;
 }
 
@@ -195,6 +196,7 @@ tl::expected<PollenListener::Started, CertificateFault> PollenListener::start() 
         }
         certificate = std::move(*read);
         started.certificate = certificate->fingerprint();
+        started.validity = Validity::find(certificate->chain);
         if (started.certificate == certificate_) {
             return started;
         }
@@ -239,10 +241,26 @@ Result<void> PollenListener::reload() {
     if (started->engine) {
         before_.push_back(std::exchange(engine_, std::move(started->engine)));
         certificate_ = started->certificate;
+        said_invalid_ = {};
         forget_empty();
         log::notice("certificate read again", {{"listener", address()}, {"cert", options_.certificate}});
     }
+    warn_of(started->validity);
     return {};
+}
+
+// It is shown all the same: what day it is, this host may not know yet. A listener that a reload adds is
+// asked to reload, too, and says it once.
+void PollenListener::warn_of(const std::optional<Validity>& validity) {
+    const auto now = std::chrono::system_clock::now();
+    const bool early = validity && now < validity->from, late = validity && now > validity->until;
+    if ((early || late) && said_invalid_.count(Loop::now()) > 0) {
+        log::warning(late ? "clients will not trust the certificate: it has expired"
+                          : "clients will not trust the certificate: it is not valid yet",
+                     {{"listener", address()},
+                      {"cert", options_.certificate},
+                      {late ? "until" : "from", rfc3339(late ? validity->until : validity->from)}});
+    }
 }
 
 void PollenListener::forget_empty() {

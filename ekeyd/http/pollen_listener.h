@@ -10,6 +10,7 @@
 #include "ekeyd/http/certificate.h"
 #include "ekeyd/http/hello_gate.h"
 #include "ekeyd/http/pollen_service.h"
+#include "ekeyd/http/validity.h"
 #include "ekeyd/listeners/socket_listener.h"
 
 namespace ekey::http {
@@ -44,8 +45,10 @@ class PollenListener final : public SocketListener, HelloGateOwner {
     struct Started {
         std::unique_ptr<Engine> engine;
         std::optional<Certificate::Fingerprint> certificate; // none: it speaks no TLS
+        std::optional<Validity> validity;
     };
     tl::expected<Started, CertificateFault> start() const;
+    void warn_of(const std::optional<Validity>& validity);
     void forget_empty();
 
     const Library& library_;
@@ -58,7 +61,7 @@ class PollenListener final : public SocketListener, HelloGateOwner {
     std::vector<std::unique_ptr<Engine>>
         before_; // with certificates that were replaced, until they are empty
     std::uint64_t refused_ = 0, denied_ = 0, timed_out_ = 0, no_hello_ = 0;
-    Throttle said_denied_, said_full_;
+    Throttle said_denied_, said_full_, said_invalid_;
 };
 
 } // namespace ekey::http

@@ -231,6 +231,58 @@ def reload(run):
     check_contains(ekeyd.program.output(), "certificate read again", "the log")
 
 
+AUTHORITY = """[ca]
+default_ca = it
+[it]
+database = {folder}/index
+serial = {folder}/serial
+policy = policy
+default_md = sha256
+[policy]
+commonName = supplied
+"""
+
+
+def dated(run, key, start, end):
+    """The text of a certificate for localhost with these dates, YYYYMMDDHHMMSSZ."""
+    openssl = need("openssl")
+    config = run.write("authority", AUTHORITY.format(folder=run.folder))
+    run.write("index", "")
+    run.write("serial", "01\n")
+    run.run("openssl", "req", "-new", "-key", key, "-subj", "/CN=localhost", "-out", run.path("csr"), path=openssl)
+    run.run("openssl", "ca", "-config", config, "-batch", "-selfsign", "-in", run.path("csr"), "-keyfile", key, "-notext", "-outdir", run.folder,
+            "-startdate", start, "-enddate", end, "-out", run.path("dated"), path=openssl)
+    return run.read("dated").decode()
+
+
+@test("pollen: a certificate that has expired, or is not valid yet, is shown, with a warning at the start and when a reload takes it")
+def expired(run):
+    cert, key = certificate(run, "tls")
+    good = run.read("tls.pem").decode()
+
+    def reload_with(pem):
+        run.write("tls.pem", pem)
+        with ekeyd.controller() as control:
+            control.command("Reload")
+
+    run.write("tls.pem", dated(run, key, "20200229000000Z", "20210304050607Z"))
+    pollen, ekeyd, _ = start_tls(run, cert, key)
+    ekeyd.program.wait_output(f"clients will not trust the certificate: it has expired.*cert={cert} until=2021-03-04T05:06:07Z")
+    ekeyd.seeded()
+    check(not trusted(pollen), "openssl trusts it")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(connect(f"tcp:127.0.0.1:{pollen.port}")) as client:
+        client.sendall(b"GET /?challenge=x HTTP/1.1\r\nHost: x\r\n\r\n")
+        check_contains(client.recv(1000).decode(), "200 OK", "the answer to one who does not look at it")
+    reload_with(good)
+    pollen.seed()
+    check_equal(ekeyd.program.output().count("will not trust"), 1, "warnings until then")
+    reload_with(dated(run, key, "20900102030405Z", "20910101000000Z"))
+    ekeyd.program.wait_output(f"clients will not trust the certificate: it is not valid yet.*cert={cert} from=2090-01-02T03:04:05Z")
+    check_equal(ekeyd.program.output().count("will not trust"), 2, "warnings in all")
+
+
 def trusted(pollen):
     try:
         return pollen.seed() is not None
