@@ -33,6 +33,15 @@ bool find_all(void* library, Library& l) {
            find(library, "MHD_destroy_response", l.destroy_response);
 }
 
+// dlsym(3) looks in what a library depends on, too.
+bool find_gnutls(void* library, Library::Gnutls& g) {
+    return find(library, "gnutls_x509_crt_init", g.crt_init) &&
+           find(library, "gnutls_x509_crt_deinit", g.crt_deinit) &&
+           find(library, "gnutls_x509_crt_import", g.crt_import) &&
+           find(library, "gnutls_x509_crt_get_activation_time", g.crt_get_activation_time) &&
+           find(library, "gnutls_x509_crt_get_expiration_time", g.crt_get_expiration_time);
+}
+
 } // namespace
 
 Result<const Library*> Library::load() {
@@ -46,6 +55,7 @@ Result<const Library*> Library::load() {
                         "(in Debian: apt install libmicrohttpd12): " +
                         std::string(why != nullptr ? why : file));
         }
+        found.gnutls.there = find_gnutls(library, found.gnutls);
         loaded = found;
     }
     return &*loaded;

@@ -2,6 +2,7 @@
 // brings it would cost every daemon 3 MB, and most have no such listener.
 #pragma once
 
+#include <gnutls/x509.h>
 #include <microhttpd.h>
 
 #include "protocol/result.h"
@@ -23,6 +24,16 @@ struct Library {
     decltype(&MHD_add_response_header) add_response_header;
     decltype(&MHD_queue_response) queue_response;
     decltype(&MHD_destroy_response) destroy_response;
+
+    // Of the TLS library that it is linked with.
+    struct Gnutls {
+        bool there = false; // it may have been built without
+        decltype(&gnutls_x509_crt_init) crt_init;
+        decltype(&gnutls_x509_crt_deinit) crt_deinit;
+        decltype(&gnutls_x509_crt_import) crt_import;
+        decltype(&gnutls_x509_crt_get_activation_time) crt_get_activation_time;
+        decltype(&gnutls_x509_crt_get_expiration_time) crt_get_expiration_time;
+    } gnutls;
 
     // The same one at each call, never unloaded. The error names the library and its package.
     static Result<const Library*> load();

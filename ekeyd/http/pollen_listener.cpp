@@ -196,7 +196,7 @@ tl::expected<PollenListener::Started, CertificateFault> PollenListener::start() 
         }
         certificate = std::move(*read);
         started.certificate = certificate->fingerprint();
-        started.validity = Validity::find(certificate->chain);
+        started.validity = Validity::find(library_, certificate->chain);
         if (started.certificate == certificate_) {
             return started;
         }

@@ -1,5 +1,4 @@
-// When a certificate is valid, by its own bytes. The TLS library does not tell, and shows one that has
-// expired without a word.
+// When a certificate is valid. libmicrohttpd does not tell, and shows one that has expired without a word.
 #pragma once
 
 #include <chrono>
@@ -7,14 +6,16 @@
 #include <string>
 #include <string_view>
 
+#include "ekeyd/http/library.h"
+
 namespace ekey::http {
 
 struct Validity {
     std::chrono::sys_seconds from, until; // until: the last second of it
 
-    // Of the first certificate of a PEM text (RFC 5280, section 4.1.2.5; RFC 7468). Nothing, when it has none
-    // or that is not as it should be: which is for the TLS library to say.
-    static std::optional<Validity> find(std::string_view pem);
+    // Of the first certificate of a PEM text. Nothing, when it has none or that is not as it should be (which
+    // is told when it is used), or when libmicrohttpd is without GnuTLS.
+    static std::optional<Validity> find(const Library& library, std::string_view pem);
 };
 
 // The form of a time.
