@@ -4,6 +4,7 @@
 #include <array>
 
 #include "egd-push/upstream_address.h"
+#include "ekeyd/config/unknown.h"
 
 namespace ekey {
 
@@ -127,6 +128,10 @@ constexpr std::array<PushOption, 15> table{{
      }},
     {"identity", "FILE", "this host's key for sealed links, as ekeydctl keygen makes it",
      [](PushRequest& r, std::string_view v) -> Result<void> {
+         if (v.front() != '/' && config::may_be_key(v)) {
+             return fail("identity: the path of a file is expected; what is there is not shown, as it may be "
+                         "the key itself");
+         }
          r.options.identity = v;
          return {};
      }},

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "egd-push/option_table.h"
+#include "ekeyd/config/unknown.h"
 
 namespace ekey {
 
@@ -19,17 +20,16 @@ const PushOption* find(std::string_view name) {
     return found == table.end() ? nullptr : &*found;
 }
 
-tl::unexpected<Error> unknown(std::string_view name, bool file) {
-    std::string what = "unknown option \"" + std::string(name) + '"';
+std::vector<std::string_view> names_of_options() {
     std::vector<std::string_view> names;
     for (const PushOption& option : push_option_table()) {
         names.emplace_back(option.name);
     }
-    const auto near = config::nearest(name, names);
-    if (near.empty()) {
-        return fail(what + ": see egd-push(8)");
-    }
-    return fail(what + ": did you mean " + (file ? "" : "--") + std::string(near) + "?");
+    return names;
+}
+
+std::string unknown(std::string_view name, bool file) {
+    return config::unknown_option(name, names_of_options(), file ? "" : "--", "see egd-push(8)");
 }
 
 struct Given {
@@ -62,7 +62,7 @@ Result<std::vector<Given>> read_command_line(std::span<const char* const> argume
         const std::string_view name = argument.substr(2, equals == argument.npos ? equals : equals - 2);
         const PushOption* option = find(name);
         if (option == nullptr) {
-            return complain(unknown(name, false).value().what);
+            return complain(unknown(name, false));
         }
         if (option->value == nullptr) {
             if (equals != argument.npos) {
@@ -93,11 +93,11 @@ Result<Given> read_line(std::string_view line) {
     const std::size_t equals = line.find('=');
     const std::string_view name = trim(line.substr(0, equals));
     if (equals == line.npos) {
-        return fail("\"" + std::string(line) + "\" is no setting: expected NAME = VALUE");
+        return fail(config::no_setting(line, names_of_options()));
     }
     const PushOption* option = find(name);
     if (option == nullptr) {
-        return unknown(name, true);
+        return fail(unknown(name, true));
     }
     if (option->command_line_only) {
         return fail(std::string(name) + " is for the command line only");

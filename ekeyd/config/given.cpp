@@ -12,6 +12,7 @@
 
 #include "ekeyd/config/old_form.h"
 #include "ekeyd/config/options.h"
+#include "ekeyd/config/unknown.h"
 #include "ekeyd/runtime/handle.h"
 
 namespace ekey::config {
@@ -37,22 +38,22 @@ bool has_control(std::string_view text) {
     });
 }
 
-std::string unknown(std::string_view name, bool file) {
+std::vector<std::string_view> names_of(bool file) {
     std::vector<std::string_view> names;
     for (const Option& option : option_table()) {
         if (!file || option.in_file()) {
             names.push_back(option.name);
         }
     }
-    std::string what = "unknown option \"" + std::string(name) + '"';
+    return names;
+}
+
+std::string unknown(std::string_view name, bool file) {
     if (file && find_option(name) != nullptr) {
-        return what + ": it is for the command line only";
+        return "unknown option \"" + std::string(name) + "\": it is for the command line only";
     }
-    const std::string dashes = file ? "" : "--";
-    if (const std::string_view near = nearest(name, names); !near.empty()) {
-        return what + ": did you mean " + dashes + std::string(near) + "?";
-    }
-    return what + (file ? ": see ekeyd.conf(5)" : ": see ekeyd --help");
+    return unknown_option(name, names_of(file), file ? "" : "--",
+                          file ? "see ekeyd.conf(5)" : "see ekeyd --help");
 }
 
 po::options_description describe(bool file) {
@@ -80,7 +81,7 @@ Result<Given> parse_line(const po::options_description& description, std::string
         return fail("sections are not used: write NAME = VALUE");
     }
     if (equals == std::string_view::npos) {
-        return fail("\"" + std::string(line) + "\" is no setting: expected NAME = VALUE");
+        return fail(no_setting(line, names_of(true)));
     }
     const std::string_view name = trim(line.substr(0, equals));
     const Option* option = find_option(name);
@@ -124,8 +125,9 @@ Result<void> check_value(std::string_view name, std::string_view value) {
     }
     if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'') &&
         value.back() == value.front()) {
-        return fail(option + ": a value stands without quotes: write " + option + " = " +
-                    std::string(value.substr(1, value.size() - 2)));
+        const std::string_view bare = value.substr(1, value.size() - 2);
+        return fail(option + ": a value stands without quotes" +
+                    (may_be_key(bare) ? "" : ": write " + option + " = " + std::string(bare)));
     }
     return {};
 }

@@ -4,6 +4,8 @@
 
 #include <sys/un.h>
 
+#include "ekeyd/config/unknown.h"
+
 namespace ekey::config {
 
 namespace {
@@ -169,6 +171,10 @@ Result<void> check_path(std::string_view path, bool socket) {
     const std::string shown(path);
     if (path.empty()) {
         return fail("a path is missing");
+    }
+    if (path.front() != '/' && may_be_key(path)) {
+        return fail("a path that begins with / is expected; what is there is not shown, as it may be a key "
+                    "itself: write the path of its file");
     }
     if (path.front() != '/') {
         return fail("path \"" + shown + "\" does not begin with /: the daemon runs in the root folder");

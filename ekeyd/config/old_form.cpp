@@ -4,6 +4,7 @@
 
 #include "ekeyd/config/address.h"
 #include "ekeyd/config/call.h"
+#include "ekeyd/config/unknown.h"
 
 namespace ekey::config {
 
@@ -95,17 +96,19 @@ const OldCall* find_call(std::string_view name) {
     return found == std::end(calls) ? nullptr : found;
 }
 
-std::string unknown(const std::string& name) {
+std::string unknown(const Call& call) {
     std::vector<std::string_view> names;
-    for (const OldCall& call : calls) {
-        names.push_back(call.name);
+    for (const OldCall& known : calls) {
+        names.push_back(known.name);
     }
-    const std::string_view near = nearest(name, names);
-    return "ekeyd 1.1.5 has no " + name +
-           (near.empty() ? ": of its files ekeyd 2 reads the calls, and nothing else of Lua; lines NAME = "
-                           "VALUE belong "
-                           "into a file of their own"
-                         : ": did you mean " + std::string(near) + "?");
+    const std::string_view near = nearest(call.name, names);
+    if (!near.empty()) {
+        return "ekeyd 1.1.5 has no " + call.name + ": did you mean " + std::string(near) + "?";
+    }
+    // A word that nothing follows is shown to nobody: it may be of a keyring or a key.
+    return (call.arguments.empty() ? "this is no call of ekeyd 1.1.5" : "ekeyd 1.1.5 has no " + call.name) +
+           ": of its files ekeyd 2 reads the calls, and nothing else of Lua; lines NAME = VALUE belong into "
+           "a file of their own";
 }
 
 } // namespace
@@ -121,7 +124,7 @@ bool is_old_form(std::string_view file) {
         const std::string_view name = line.substr(0, line.find_first_of(" \t(\"'["));
         const std::size_t after = line.find_first_not_of(" \t", name.size());
         const bool called = after != std::string_view::npos && line.find_first_of("(\"'[", after) == after;
-        return line.starts_with("--") || (called && find_call(name) != nullptr);
+        return (line.starts_with("--") && !begins_pem(line)) || (called && find_call(name) != nullptr);
     }
     return false;
 }
@@ -141,7 +144,7 @@ Result<std::vector<Given>> parse_old_form(std::string_view file, const std::stri
         const std::string where = name + ':' + std::to_string((*call)->line);
         const OldCall* known = find_call((*call)->name);
         if (known == nullptr) {
-            return fail(where + ": " + unknown((*call)->name));
+            return fail(where + ": " + unknown(**call));
         }
         const Arguments& arguments = (*call)->arguments;
         if (arguments.size() < known->least || arguments.size() > known->most) {

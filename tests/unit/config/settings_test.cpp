@@ -150,7 +150,10 @@ TEST_CASE("settings: errors name the file, the line and a suggestion") {
     CHECK(line3("lisen = tcp:127.0.0.1:1") == "F:3: unknown option \"lisen\": did you mean listen?");
     CHECK(line3("zzzzz = 1") == "F:3: unknown option \"zzzzz\": see ekeyd.conf(5)");
     CHECK(line3("config = /x") == "F:3: unknown option \"config\": it is for the command line only");
-    CHECK(line3("listen") == "F:3: \"listen\" is no setting: expected NAME = VALUE");
+    CHECK(line3("listen") == "F:3: \"listen\" is no setting without =: expected listen = VALUE");
+    CHECK(line3("listen unix:/x") == line3("listen"));
+    CHECK(line3("LISTEN = unix:/x") == "F:3: unknown option \"LISTEN\": did you mean listen?");
+    CHECK(line3("pool_size = 320") == "F:3: unknown option \"pool_size\": did you mean pool-size?");
     CHECK(line3("listen =") == "F:3: listen has no value");
     CHECK(line3("[general]") == "F:3: sections are not used: write NAME = VALUE");
     CHECK(line3("keyring = \"/etc/k\"") ==
@@ -184,6 +187,39 @@ TEST_CASE("settings: errors name the file, the line and a suggestion") {
     CHECK(line3("sink = kernel:/x") == "F:3: kernel stands alone: nothing follows it but ,name=value");
     CHECK(line3(std::string_view("keyring = /a\0b", 14)) ==
           "F:3: the line holds a control character: is this a text file?");
+}
+
+TEST_CASE("promise 6: an error of a file that is a keyring or a key repeats nothing of it") {
+    // The master and long-term key are no one's: base64 of 0 to 31 and of text.
+    const std::string long_term = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    const std::string serial = "Q0RFRkdISUpLTE1O";
+    const std::string body = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg";
+    const std::string hexadecimal = "a00102030405060708090a0b0c0d0e0f";
+    const std::string pem = "-----BEGIN PRIVATE KEY-----\n" + body + "\n-----END PRIVATE KEY-----\n";
+    const std::string files[] = {
+        serial + ' ' + long_term + '\n',
+        serial + ' ' + long_term.substr(0, 43) + '\n', // without the = a line of it has none
+        "# A secret: this host's key\n" + long_term + '\n',
+        pem,
+        "-- a note\n" + pem,
+        "-- a note\n" + body + '\n',
+        hexadecimal + " = 1\n",
+        "identity = " + long_term + '\n',
+        "identity = \"" + long_term + "\"\n",
+        "keyring = " + hexadecimal + '\n',
+    };
+    for (const std::string& file : files) {
+        const std::string error = refused(with_file(file));
+        CAPTURE(error);
+        CHECK(error.starts_with("F:"));
+        for (const std::string& secret : {long_term, body, hexadecimal}) {
+            for (std::size_t at = 0; at + 6 <= secret.size(); ++at) {
+                CHECK(error.find(secret.substr(at, 6)) == std::string::npos);
+            }
+        }
+    }
+    CHECK(refused(with_file(files[0])).find("F:1: what stands before the = is no option") == 0);
+    CHECK(refused(with_file(pem)).find("F:1: here begins a key or a certificate (PEM)") == 0);
 }
 
 TEST_CASE("settings: what stands behind the kind") {
@@ -280,7 +316,8 @@ TEST_CASE("settings: what a file of ekeyd 1.1.5 may not hold") {
     CHECK(line2("SetOutputToKernel(9)") ==
           "F:2: SetOutputToKernel: bits per byte is \"9\": expected a whole number from 0 to 8");
     CHECK(line2("EGDTCPSocket(88888)").find("from 0 to 65535") != std::string::npos);
-    CHECK(line2("for i = 1, 2 do end").find("F:2: ekeyd 1.1.5 has no for") == 0);
+    CHECK(line2("for i = 1, 2 do end").find("F:2: this is no call of ekeyd 1.1.5: ") == 0);
+    CHECK(line2("print(\"x\")").find("F:2: ekeyd 1.1.5 has no print: ") == 0);
     CHECK(line2("local x = 1").find("nothing else of Lua") != std::string::npos);
     CHECK(line2("source = entropykey:usb").find("a file of their own") != std::string::npos);
     CHECK(line2("Keyring \"/a").starts_with("F:2: in the form of ekeyd 1.1.5: a string is not closed"));

@@ -192,6 +192,22 @@ TEST_CASE("options: from a file; the command line goes before it, and upstreams 
     CHECK(o.bytes == 30);
 }
 
+TEST_CASE("promise 6: an error of a file that is a keyring or a key repeats nothing of it") {
+    const std::string secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    for (const std::string& text :
+         {"Q0RFRkdISUpLTE1O " + secret + "\n", "# this host's key\n" + secret + "\n",
+          "-----BEGIN PRIVATE KEY-----\n" + secret + "\n-----END PRIVATE KEY-----\n",
+          "identity = " + secret + "\n", secret.substr(0, 43) + "\n"}) {
+        const File file(text);
+        const std::string error = bad({"--config", file.path.c_str()});
+        CAPTURE(error);
+        CHECK(contains(error, file.path + ":"));
+        for (std::size_t at = 0; at + 6 <= secret.size(); ++at) {
+            CHECK_FALSE(contains(error, secret.substr(at, 6)));
+        }
+    }
+}
+
 TEST_CASE("options: a file that is wrong is named with its line") {
     const auto in_file = [](const std::string& text) {
         const File file(text);
@@ -202,7 +218,7 @@ TEST_CASE("options: a file that is wrong is named with its line") {
     CHECK(contains(in_file("from = unix:/a\nintervall = 3\n"),
                    ":2: unknown option \"intervall\": did you mean"));
     CHECK(contains(in_file("from = unix:/a\n[guest]\n"), ":2: sections"));
-    CHECK(contains(in_file("from unix:/a\n"), ":1: "));
+    CHECK(contains(in_file("from unix:/a\n"), ":1: \"from\" is no setting without =: expected from = VALUE"));
     CHECK(contains(in_file("from =\n"), "no value"));
     CHECK(contains(in_file("once = maybe\n"), "yes or no"));
     CHECK(contains(in_file("bytes = 1\nbytes = 2\n"), "twice"));
