@@ -88,9 +88,10 @@ Result<void> confine(const PushOptions& options) {
 }
 
 int run(int argc, char** argv) {
+    log::open(log::Target::standard_error, "egd-push", log::Level::notice);
     const auto request = read_push_options(argc, argv);
     if (!request) {
-        std::fprintf(stderr, "egd-push: %s\n", request.error().what.c_str());
+        log::fault(request.error().what);
         return usage;
     }
     if (request->action == PushRequest::Action::help) {
@@ -112,18 +113,18 @@ int run(int argc, char** argv) {
     if (!options.identity.empty()) {
         auto read = config::Identity::read(options.identity);
         if (!read) {
-            log::error(read.error().what);
+            log::fault(read.error().what);
             return failed;
         }
         identity = std::move(*read);
     }
     const auto destination = make_destination(options.to, options.seed);
     if (!destination) {
-        log::error(destination.error().what);
+        log::fault(destination.error().what);
         return failed;
     }
     if (const auto confined = confine(options); !confined) {
-        log::error(confined.error().what);
+        log::fault(confined.error().what);
         return failed;
     }
     return Guest(options, **destination, identity ? &identity->keys() : nullptr).run();
@@ -137,7 +138,7 @@ int main(int argc, char** argv) {
     try {
         return run(argc, argv);
     } catch (const std::exception& error) {
-        std::fprintf(stderr, "egd-push: %s\n", error.what());
+        log::fault(error.what());
         return failed;
     }
 }

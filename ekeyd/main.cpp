@@ -148,13 +148,13 @@ int main(int argc, char** argv) {
         forbid_core_dumps();
         auto request = config::read_settings(argc, argv);
         if (!request) {
-            std::cerr << "ekeyd: " << request.error().what << '\n';
+            log::fault(request.error().what);
             return misused;
         }
         using config::Action;
         if (request->action == Action::run || request->action == Action::check_config) {
             if (const auto checked = Pipeline::check(request->settings); !checked) {
-                std::cerr << "ekeyd: " << checked.error().what << '\n';
+                log::fault(checked.error().what);
                 return misused;
             }
         }
@@ -165,9 +165,9 @@ int main(int argc, char** argv) {
         request->settings.config_file = absolute(request->settings.config_file);
         return run(request->settings, {argc, argv, std::filesystem::current_path()}, std::move(descriptors));
     } catch (const StartFault& fault) {
-        std::cerr << "ekeyd: " << fault.what << '\n';
+        log::fault(fault.what);
     } catch (const std::exception& error) {
-        std::cerr << "ekeyd: " << error.what() << '\n';
+        log::fault(error.what());
     }
     return failed;
 }

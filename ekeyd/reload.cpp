@@ -55,11 +55,11 @@ Result<std::string> Reloader::reload() {
     tell_reloading();
     auto done = change();
     if (!done) {
-        log::error("not reloaded: all stays as it was", {{"reason", done.error().what}});
+        log::answer(log::Level::error, "not reloaded: all stays as it was", {{"reason", done.error().what}});
     } else if (done->empty()) {
-        log::notice("reloaded", {{"config", current_.config_file}});
+        log::answer(log::Level::notice, "reloaded", {{"config", current_.config_file}});
     } else {
-        log::warning("reloaded", {{"config", current_.config_file}, {"but", *done}});
+        log::answer(log::Level::warning, "reloaded", {{"config", current_.config_file}, {"but", *done}});
     }
     tell_service_manager(done ? "READY=1\nSTATUS=reloaded"
                               : "READY=1\nSTATUS=not reloaded: " + done.error().what);

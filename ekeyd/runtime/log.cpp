@@ -1,16 +1,26 @@
 #include "ekeyd/runtime/log.h"
 
-#include <cstdio>
-#include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include <syslog.h>
 
 #include "ekeyd/runtime/log_outlet.h"
+#include "ekeyd/runtime/log_text.h"
+#include "ekeyd/runtime/loop.h"
 
 namespace ekey::log {
 
 namespace {
+
+// As listeners/throttle.h: what goes on for longer is told of again.
+constexpr Duration remembered = std::chrono::minutes(1);
+
+struct Last {
+    Level level;
+    std::string line;
+    Time at;
+};
 
 struct State {
     Target target = Target::standard_error;
@@ -19,9 +29,10 @@ struct State {
     bool journal = false;
     StandardError standard_error;
     SystemLog system_log;
-    std::string last;
-    unsigned repeats = 0;
-    unsigned lost = 0; // lines that could not be written without waiting
+    Clock clock = loop_clock;
+    std::optional<Last> last; // that was written
+    unsigned repeats = 0;     // of it since
+    unsigned lost = 0;        // lines that could not be written without waiting
 };
 
 State& state() {
@@ -40,34 +51,6 @@ int priority(Level level) {
     return LOG_INFO;
 }
 
-bool plain(std::string_view value) {
-    if (value.empty()) {
-        return false;
-    }
-    for (const char c : value) {
-        if (c <= ' ' || c == '"' || c == '\\' || c == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
-void append_escaped(std::string& line, std::string_view text) {
-    for (const char c : text) {
-        if (c == '"' || c == '\\') {
-            line += '\\';
-            line += c;
-        } else if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) {
-            char escape[5];
-            std::snprintf(escape, sizeof escape, "\\x%02x",
-                          static_cast<unsigned>(static_cast<unsigned char>(c)));
-            line += escape;
-        } else {
-            line += c;
-        }
-    }
-}
-
 bool put(Level level, const std::string& line) {
     State& s = state();
     if (s.target == Target::syslog) {
@@ -79,7 +62,7 @@ bool put(Level level, const std::string& line) {
 }
 
 // Who does not read the log loses lines, and the daemon loses no time.
-void emit(Level level, const std::string& line) {
+bool emit(Level level, const std::string& line) {
     unsigned& lost = state().lost;
     if (lost > 0 && put(Level::warning,
                         "lines of the log were lost, its reader took none lost=" + std::to_string(lost))) {
@@ -87,10 +70,56 @@ void emit(Level level, const std::string& line) {
     }
     if (lost > 0 || !put(level, line)) {
         ++lost;
+        return false;
+    }
+    return true;
+}
+
+std::string line_of(std::string_view event, std::initializer_list<Field> fields) {
+    std::string line;
+    append_escaped(line, event);
+    for (const Field& field : fields) {
+        line += ' ';
+        line += field.key;
+        line += '=';
+        if (is_plain(field.value)) {
+            line += field.value;
+        } else {
+            line += '"';
+            append_escaped(line, field.value);
+            line += '"';
+        }
+    }
+    return line;
+}
+
+void tell_repeats() {
+    if (const unsigned repeats = std::exchange(state().repeats, 0); repeats > 0) {
+        emit(state().last->level, "the line before was repeated repeated=" + std::to_string(repeats));
+    }
+}
+
+void write_line(Level level, std::string line, bool asked_for) {
+    State& s = state();
+    const Time now = s.clock();
+    const bool same = s.last && line == s.last->line && level == s.last->level;
+    if (same && !asked_for && now < s.last->at + remembered) {
+        ++s.repeats;
+        return;
+    }
+    tell_repeats();
+    if (emit(level, line)) {
+        s.last = Last{level, std::move(line), now};
+    } else {
+        s.last.reset();
     }
 }
 
 } // namespace
+
+Time loop_clock() {
+    return Loop::now();
+}
 
 Result<Level> parse_level(std::string_view name) {
     constexpr std::string_view names[] = {"error", "warning", "notice", "info", "debug"};
@@ -102,14 +131,17 @@ Result<Level> parse_level(std::string_view name) {
     return fail("log-level: '" + std::string(name) + "' is none of error, warning, notice, info, debug");
 }
 
-void open(Target target, const char* program, Level most_verbose) {
+void open(Target target, const char* program, Level most_verbose, Clock clock) {
     State& s = state();
+    tell_repeats();
+    s.last.reset();
     s.target = target;
     s.program = program;
     s.most_verbose = most_verbose;
-    s.journal = std::getenv("JOURNAL_STREAM") != nullptr;
+    s.clock = clock;
     s.standard_error = {};
     s.system_log = {};
+    s.journal = target == Target::standard_error && StandardError::is_journal();
     if (target == Target::syslog) {
         s.system_log.open();
     } else {
@@ -118,34 +150,25 @@ void open(Target target, const char* program, Level most_verbose) {
 }
 
 void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
-    State& s = state();
-    if (level > s.most_verbose) {
+    if (level <= state().most_verbose) {
+        write_line(level, line_of(event, fields), false);
+    }
+}
+
+void answer(Level level, std::string_view event, std::initializer_list<Field> fields) {
+    if (level <= state().most_verbose) {
+        write_line(level, line_of(event, fields), true);
+    }
+}
+
+void fault(std::string_view sentence) {
+    if (state().target == Target::syslog || state().journal) {
+        write_line(Level::error, line_of("cannot go on", {{"reason", sentence}}), true);
         return;
     }
     std::string line;
-    append_escaped(line, event);
-    for (const Field& field : fields) {
-        line += ' ';
-        line += field.key;
-        line += '=';
-        if (plain(field.value)) {
-            line += field.value;
-        } else {
-            line += '"';
-            append_escaped(line, field.value);
-            line += '"';
-        }
-    }
-    if (line == s.last) {
-        ++s.repeats;
-        return;
-    }
-    if (s.repeats > 0) {
-        emit(level, "the line before was repeated repeated=" + std::to_string(s.repeats));
-        s.repeats = 0;
-    }
-    emit(level, line);
-    s.last = std::move(line);
+    append_escaped(line, sentence, Quotes::kept);
+    write_line(Level::error, std::move(line), true);
 }
 
 } // namespace ekey::log

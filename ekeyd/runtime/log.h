@@ -7,6 +7,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "protocol/bytes.h"
 #include "protocol/result.h"
 
 namespace ekey::log {
@@ -17,10 +18,14 @@ enum class Target { standard_error, syslog };
 // "error", "warning", "notice", "info" or "debug".
 Result<Level> parse_level(std::string_view name);
 
-// Standard error carries journald's <N> priorities when JOURNAL_STREAM is set. `program` must outlive the
-// log. Neither target is ever waited for: a line that a full pipe, a stopped terminal or a busy syslog does
-// not take is lost, and the number of those is written once there is room again.
-void open(Target target, const char* program, Level most_verbose);
+// A monotonic clock; the loop's unless a test has its own.
+using Clock = Time (*)();
+Time loop_clock();
+
+// Standard error carries journald's <N> priorities when it is what JOURNAL_STREAM names. `program` must
+// outlive the log. Neither target is ever waited for: a line that a full pipe, a stopped terminal or a busy
+// syslog does not take is lost, and the number of those is written once there is room again.
+void open(Target target, const char* program, Level most_verbose, Clock clock = loop_clock);
 
 struct Field {
     std::string_view key;
@@ -33,10 +38,20 @@ struct Field {
         : key(k), value(std::to_string(v)) {}
 };
 
-// `event` is a short sentence. Values with spaces, quotes, control characters or none at all are quoted and
-// escaped, so that bytes from outside cannot forge a line. A line equal to the one before is counted, and the
-// count is written before the next different line ("repeated=N").
+// `event` is a short sentence. Values with spaces, quotes, =, other than printable ASCII or nothing in them
+// are quoted and escaped (log_text.h), so that bytes from outside cannot forge a line or a field. A line
+// equal to the one before is counted; the count is written, with that line's level, before the next different
+// line
+// ("repeated=N"), or before the same one when it comes after a minute.
 void write(Level level, std::string_view event, std::initializer_list<Field> fields = {});
+
+// The answer to somebody who asked for something, such as a reload: written even when it repeats the line
+// before.
+void answer(Level level, std::string_view event, std::initializer_list<Field> fields = {});
+
+// What ends the program, or keeps it from starting: an error. A person who started it sees "PROGRAM:
+// SENTENCE"; in the journal and the system's log it is an event with the sentence in its field reason.
+void fault(std::string_view sentence);
 
 inline void error(std::string_view event, std::initializer_list<Field> f = {}) {
     write(Level::error, event, f);

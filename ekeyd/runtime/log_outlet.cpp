@@ -1,6 +1,7 @@
 #include "ekeyd/runtime/log_outlet.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 
@@ -27,6 +28,13 @@ ssize_t uninterrupted(Call call) {
 } // namespace
 
 // ---- standard error
+
+bool StandardError::is_journal() {
+    const char* const named = std::getenv("JOURNAL_STREAM");
+    struct stat about {};
+    return named != nullptr && fstat(STDERR_FILENO, &about) == 0 &&
+           std::to_string(about.st_dev) + ':' + std::to_string(about.st_ino) == named;
+}
 
 void StandardError::open() {
     own_.reset();

@@ -10,6 +10,9 @@ namespace ekey::log {
 // Standard error: a pipe, a terminal, a file, or a socket (journald's).
 class StandardError {
   public:
+    // Whether it is the stream that JOURNAL_STREAM names by device and inode (systemd.exec(5)): the variable
+    // is inherited by programs whose standard error was sent elsewhere.
+    static bool is_journal();
     // Looks at what it is now; again after it was replaced. The blocking mode of the descriptor, which others
     // may share, is left as it is.
     void open();
