@@ -48,7 +48,8 @@ void Round::ask() {
 }
 
 void Round::complain(const std::string& what) {
-    log::write(trouble_ == what ? log::Level::debug : log::Level::error, what);
+    log::write(trouble_ == what ? log::Level::debug : log::Level::error, "nothing was pushed",
+               {{"to", session_.options_.to.text}, {"reason", what}});
     trouble_ = what;
 }
 
@@ -89,7 +90,8 @@ void Round::on_answer(Upstream& upstream) {
 void Round::on_failure(Upstream& upstream, const std::string& why) {
     Member& from = member(upstream);
     const auto level = from.trouble == why ? log::Level::debug : log::Level::warning;
-    log::write(session_.options_.once ? log::Level::error : level, upstream.address().text + ": " + why);
+    log::write(session_.options_.once ? log::Level::error : level, "upstream: gave nothing",
+               {{"upstream", upstream.address().text}, {"reason", why}});
     from.trouble = why;
     if (--outstanding_ == 0) {
         settled();

@@ -125,7 +125,7 @@ Result<unsigned> Pipeline::add(config::Address address, bool must_open) {
     }
     ++next_number_;
     stages_.emplace(number, std::move(made));
-    log::notice("source added", {{"source", address.text}, {"number", number}});
+    log::notice("source added", {{"source", path}, {"address", address.text}, {"number", number}});
     return number;
 }
 
@@ -195,7 +195,7 @@ void Pipeline::on_found(const Finder& by, const std::string& address) {
     const unsigned next = next_number_;
     auto added = add_configured_source(address);
     if (!added) {
-        log::error("the dongle cannot be used", {{"source", address}, {"reason", added.error().what}});
+        log::error("the dongle cannot be used", {{"address", address}, {"reason", added.error().what}});
     } else if (*added == next) { // and not one that was there already
         finder(by.address())->found.insert(next);
     }
@@ -241,7 +241,7 @@ bool Pipeline::remove_finder(std::string_view address) {
     }
     const std::set<unsigned> numbers = std::move(found->found);
     finders_.erase(found);
-    log::notice("no more dongles are looked for", {{"source", address}});
+    log::notice("no more dongles are looked for", {{"address", address}});
     for (const unsigned number : numbers) {
         static_cast<void>(remove_source(number)); // one of them may have been removed before
     }
@@ -254,7 +254,7 @@ Result<void> Pipeline::remove_source(unsigned number) {
         return no_source(number);
     }
     on_stage_failed(*found->second);
-    log::notice("source removed", {{"source", found->second->identity().address}, {"number", number}});
+    log::notice("source removed", {{"source", found->second->status().path}, {"number", number}});
     stages_.erase(found);
     return {};
 }

@@ -119,7 +119,7 @@ void Stage::test(ByteView samples) {
             after_failure();
         } else if (after != before && after == health::State::healthy) {
             healthy_since_ = Loop::now();
-            log::notice("source passed its startup test", {{"source", identity_.address}});
+            log::notice("source passed its startup test", {{"source", source_->status().path}});
         }
         if (!released.empty()) {
             outlet_.on_released(*this, released);
@@ -141,7 +141,7 @@ void Stage::after_failure() {
     const health::Failure why = monitor_->failure();
     log::error(
         "source has failed, what it had in flight is thrown away",
-        {{"source", identity_.address}, {"failure", health::name(why)}, {"detail", monitor_->detail()}});
+        {{"source", source_->status().path}, {"failure", health::name(why)}, {"detail", monitor_->detail()}});
     retry_.stop();
     if (why == health::Failure::silence || why == health::Failure::device) {
         return; // the driver says when a new session begins
@@ -161,7 +161,7 @@ void Stage::on_restart() {
 }
 
 void Stage::on_retry() {
-    log::notice("source is tried again", {{"source", identity_.address}});
+    log::notice("source is tried again", {{"source", source_->status().path}});
     monitor_->restart();
 }
 

@@ -99,7 +99,7 @@ def mixed(run):
     check_equal(done.returncode, 0, "exit status")
     check_equal(len(done.stdout), 64, "bytes")
     check(all(done.stdout != server.served() for server in servers), "one server replaced the others")
-    check_contains(done.stderr.decode(), "dead: cannot connect", "the dead one is named")
+    check_contains(done.stderr.decode(), "dead reason=\"cannot connect", "the dead one is named")
 
 
 @test("egd-push --to file: the file holds exactly the last push, mode 0600, and is never seen half written")
@@ -193,7 +193,7 @@ def bad_servers(run):
     recovered = 0
     for mode, line in (("half", r"closed the connection \(32 of 64 bytes came\)"),
                        ("garbage", "bytes that nothing asked for"),
-                       ("hang up", "closed the connection$"),
+                       ("hang up", "gave nothing.*closed the connection\"$"),
                        ("silent", r"no whole answer within 0\.5 s \(0 of 64 bytes came\)")):
         server.mode = mode
         push.wait_output(line)
@@ -316,10 +316,10 @@ def statuses(run):
     config = run.write("push.conf", f"from = {server.address}\nintervall = 3\n")
     for status, words, arguments in (
             (0, "", ["--from", server.address, "--once"]),
-            (0, "dead: cannot connect", ["--from", server.address, "--from", dead, "--once"]),
-            (1, "dead: cannot connect: No such file", ["--from", dead, "--once"]),
+            (0, "dead reason=\"cannot connect", ["--from", server.address, "--from", dead, "--once"]),
+            (1, "dead reason=\"cannot connect: No such file", ["--from", dead, "--once"]),
             (1, "closed the connection", ["--from", hang_up.address, "--once"]),
-            (1, "(?s)dead: cannot connect.*hang: closed", ["--from", dead, "--from", hang_up.address, "--once"]),
+            (1, "(?s)dead reason=\"cannot connect.*hang reason=\"closed", ["--from", dead, "--from", hang_up.address, "--once"]),
             (1, "cannot write to the folder /nonexistent", ["--from", server.address, "--to", "file:/nonexistent/x"]),
             (2, "--from", []),
             (2, "did you mean --interval", ["--from", dead, "--intervall", "3"]),
