@@ -128,7 +128,7 @@ constexpr std::array<PushOption, 15> table{{
      }},
     {"identity", "FILE", "this host's key for sealed links, as ekeydctl keygen makes it",
      [](PushRequest& r, std::string_view v) -> Result<void> {
-         if (v.front() != '/' && config::may_be_key(v)) {
+         if (config::may_be_key(v)) {
              return fail("identity: the path of a file is expected; what is there is not shown, as it may be "
                          "the key itself");
          }

@@ -172,7 +172,7 @@ Result<void> check_path(std::string_view path, bool socket) {
     if (path.empty()) {
         return fail("a path is missing");
     }
-    if (path.front() != '/' && may_be_key(path)) {
+    if (may_be_key(path)) {
         return fail("a path that begins with / is expected; what is there is not shown, as it may be a key "
                     "itself: write the path of its file");
     }

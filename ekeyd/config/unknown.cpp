@@ -19,6 +19,8 @@ bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
+constexpr std::size_t base64_of_32 = 44; // characters: a long-term key, an identity
+
 // LISTEN is a slip of listen, too.
 std::string lower(std::string_view text) {
     std::string out(text);
@@ -73,6 +75,11 @@ bool begins_pem(std::string_view line) {
 
 bool may_be_key(std::string_view text) {
     constexpr std::size_t shortest = 32; // 128 bits in hexadecimal; 192 in base64
+    // An absolute path may be as long, and be of the same characters. One of 64 keys in base64 begins with a
+    // /, too.
+    if (text.starts_with('/') && (text.size() != base64_of_32 || text.back() != '=')) {
+        return false;
+    }
     return text.size() >= shortest && std::all_of(text.begin(), text.end(), [](char c) {
                return is_lower(c) || is_upper(c) || is_digit(c) || c == '+' || c == '/' || c == '=' ||
                       c == '_' || c == '-' || c == ' ';

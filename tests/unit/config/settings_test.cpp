@@ -207,6 +207,7 @@ TEST_CASE("promise 6: an error of a file that is a keyring or a key repeats noth
         "identity = " + long_term + '\n',
         "identity = \"" + long_term + "\"\n",
         "keyring = " + hexadecimal + '\n',
+        "keyring = /" + long_term.substr(1) + '\n',
     };
     for (const std::string& file : files) {
         const std::string error = refused(with_file(file));
@@ -218,6 +219,7 @@ TEST_CASE("promise 6: an error of a file that is a keyring or a key repeats noth
             }
         }
     }
+    CHECK(with_file("keyring = /var/lib/" + std::string(40, 'k') + '\n').has_value());
     CHECK(refused(with_file(files[0])).find("F:1: what stands before the = is no option") == 0);
     CHECK(refused(with_file(pem)).find("F:1: here begins a key or a certificate (PEM)") == 0);
 }
