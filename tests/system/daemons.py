@@ -77,7 +77,7 @@ class Ekeyd:
     """A running daemon with a Unix EGD socket, a control socket and a pid file, and the settings given as lines."""
 
     def __init__(self, run, *settings, name="ekeyd", softkeys=(), keyring=None, arguments=(), preexec=None,
-                 env=None, background=False, path=None, descriptors=()):
+                 env=None, background=False, path=None, descriptors=(), journal=False):
         self.run = run
         self.egd = "unix:" + run.path(name + ".egd")
         self.control = "unix:" + run.path(name + ".sock")
@@ -92,12 +92,13 @@ class Ekeyd:
         self.env = env
         self.path = path  # of the program, if it is to get no argument but these
         self.descriptors = descriptors  # that a service manager passes
+        self.journal = journal
         self.program = None
         self.start()
 
     def start(self):
         self.program = self.run.start("ekeyd", *self.arguments, preexec=self.preexec, env=self.env,
-                                      path=self.path, descriptors=self.descriptors)
+                                      path=self.path, descriptors=self.descriptors, journal=self.journal)
         if self.background:
             check_equal(self.program.wait(), 0, "exit status of what started the daemon")
             with open(self.pidfile, encoding="ascii") as file:

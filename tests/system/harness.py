@@ -134,9 +134,10 @@ def need(tool):
 
 class Program:
     """A started program. Its standard output and error are kept as they come, and can be waited for. `descriptors` are
-    passed to it as a service manager does: pairs of a descriptor and its name."""
+    passed to it as a service manager does: pairs of a descriptor and its name. With `journal`, it is told that its output
+    is the journal's."""
 
-    def __init__(self, name, arguments, env=None, stdin=subprocess.DEVNULL, folder=None, preexec=None, descriptors=()):
+    def __init__(self, name, arguments, env=None, stdin=subprocess.DEVNULL, folder=None, preexec=None, descriptors=(), journal=False):
         self.name = name
         self.arguments = [str(a) for a in arguments]
         self._output = bytearray()
@@ -145,13 +146,23 @@ class Program:
         numbers = [fd for fd, _ in descriptors]
         passing = [sys.executable, "-SE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "pass_descriptors.py"),
                    ",".join(map(str, numbers)), ":".join(name for _, name in descriptors)] if numbers else []
-        self._process = subprocess.Popen(passing + self.arguments, stdin=stdin, stdout=subprocess.PIPE, pass_fds=numbers,
-                                         stderr=subprocess.STDOUT, env=env, cwd=folder, preexec_fn=preexec)
+        self._reading, writing = os.pipe()
+        if journal:  # systemd.exec(5)
+            about = os.fstat(writing)
+            env = dict(env or os.environ, JOURNAL_STREAM=f"{about.st_dev}:{about.st_ino}")
+        try:
+            self._process = subprocess.Popen(passing + self.arguments, stdin=stdin, stdout=writing, pass_fds=numbers,
+                                             stderr=subprocess.STDOUT, env=env, cwd=folder, preexec_fn=preexec)
+        except BaseException:
+            os.close(self._reading)
+            raise
+        finally:
+            os.close(writing)
         self._pump = threading.Thread(target=self._read, daemon=True)
         self._pump.start()
 
     def _read(self):
-        while chunk := os.read(self._process.stdout.fileno(), 65536):
+        while chunk := os.read(self._reading, 65536):
             with self._changed:
                 self._output += chunk
                 self._arrivals.append((len(self._output), time.monotonic()))
@@ -170,6 +181,10 @@ class Program:
     def output(self):
         with self._changed:
             return self._output.decode(errors="replace")
+
+    def output_bytes(self):
+        with self._changed:
+            return bytes(self._output)
 
     def running(self):
         return self._process.poll() is None
@@ -222,7 +237,9 @@ class Program:
         if self._process.stdin:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
-        self._process.stdout.close()
+        if self._reading is not None:
+            os.close(self._reading)
+            self._reading = None
 
     def status(self, field):
         """A field of /proc/PID/status, as text without its unit: VmRSS in kB."""
