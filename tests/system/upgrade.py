@@ -160,8 +160,8 @@ def check_removal(system, keyring):
     before = len(asked(system))
     system.call("apt-get", "-q", "remove", "-y", "ekeyd", "egd-push")
     stopped = [word for line in asked(system, before) if line.startswith("stop ") for word in line.split()[1:]]
-    check_equal(stopped.index("ekeyd.socket") < stopped.index("ekeyd.service"), True, f"the socket first: {stopped}")
     check_equal(set(stopped), {"ekeyd.socket", "ekeyd.service", "egd-push.service", "egd-push-early.service"}, "what is stopped")
+    check(stopped.index("ekeyd.socket") < stopped.index("ekeyd.service"), f"the socket would start ekeyd again: {stopped}")
     system.call("apt-get", "-q", "purge", "-y", "ekeyd", "egd-push", "ekeyd-egd-linux")
     check_equal(system.read("etc/entropykey/keyring"), keyring, "the keyring after a purge")
     check_equal([path for path in system.files() if re.search("ekeyd|egd-push|entropykey/", path)],
@@ -175,6 +175,9 @@ def upgrade_stopped(run):
     system.write("etc/default/ekeyd-egd-linux", 'START_EKEYD_EGD_LINUX="YES"\nHOST=::1\nSHANNONS=5\n')
     system.write("var/lib/noise", "")
     system.write("etc/entropykey/ekeyd.conf", 'Keyring "/etc/entropykey/keyring"\nSetOutputToFile "/var/lib/noise"\nAddEntropyKey "/run/key"\n')
+    keyring = system.read("etc/entropykey/keyring")
+    check_failing(run, system)
+    check_equal(system.read("etc/entropykey/keyring"), keyring, "the keyring after an upgrade that failed")
     said = upgraded(system)
     check(not enabled(system, "ekeyd.service"), "ekeyd.service is enabled")
     check(not any(re.search(r"start ekeyd\.service", line) for line in said), f"ekeyd.service is started: {said}")
@@ -192,6 +195,18 @@ def upgrade_stopped(run):
         file.write(ours.read())
     as_unit.start(system).wait_output(r" ready ", 60)
     wait_until(lambda: os.path.getsize(system.path("var/lib/noise")) >= 64, "noise in the file")
+
+
+def check_failing(run, system):
+    """An upgrade that cannot be unpacked leaves 1.1.5."""
+    folder = run.path("failing")
+    run.run("dpkg-deb", "--raw-extract", package("ekeyd"), folder, path=need("dpkg-deb"))
+    with open(folder + "/DEBIAN/preinst", "a", encoding="utf-8") as script:
+        script.write("exit 1\n")
+    run.run("dpkg-deb", "--build", folder, system.path("root/failing.deb"), path=need("dpkg-deb"))
+    system.call("dpkg", "--install", "/root/failing.deb", expect=1)
+    check_contains(system.call("dpkg-query", "-W", "ekeyd"), r"1\.1\.5", "the package that stays")
+    check(not os.path.exists(system.path("etc/entropykey/keyring.kept")), "the keyring is left aside")
 
 
 def row(control):
