@@ -54,8 +54,9 @@ def units(run):
 @test("README.md: what it tells to type after the build, in its order, on a machine that has nothing of ekeyd's yet: the daemon runs, and has the key")
 def readme(run):
     steps = text("README.md").partition("\n## Install\n")[2].partition("\n## ")[0]
-    build, begin = re.findall(r"(?m)(?:^    .*\n)+", steps)
+    build, begin, packages = re.findall(r"(?m)(?:^    .*\n)+", steps)
     check_contains(build, r"ninja -C build install$", "the block before")
+    check_contains(packages, r"(?m)^ *contrib/debian/build /tmp/packages\n *apt install /tmp/packages/", "the block behind; packages.py does it")
     machine = Machine(run, "host")
     for name in ("/etc/ekeyd", "/etc/entropykey", "/usr/local/share", "/usr/local/lib/systemd"):
         shutil.rmtree(machine.path(name), ignore_errors=True)

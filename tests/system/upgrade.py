@@ -11,7 +11,7 @@ from clients import Control, Egd
 from daemons import Detached, Softkey, answers
 from debian import Bare, dependencies, package
 from harness import check, check_contains, check_equal, main, need, peer, source_folder, test, wait_until
-from pages import Page
+from pages import tries
 
 OURS = ("ekeyd", "ekeyd-egd-linux", "egd-push")
 # What is enabled, by the links there are; and it stops what a start script has started. (That does not find its daemon by itself here,
@@ -48,13 +48,13 @@ def asked(system, begin=0):
     return system.read("root/asked").splitlines()[begin:]
 
 
-def upgraded(system):
+def upgraded(system, page):
     """As the page says."""
     before = len(asked(system))
     for name in OURS:
         shutil.copy(package(name), system.path("root"))
     system.write("etc/apt/apt.conf.d/test", 'APT::Install-Recommends "no";\nAPT::Sandbox::User "root";\nAPT::Get::Assume-Yes "yes";\n')
-    print(system.call("sh", "-ec", "cd /root\n" + Page("upgrade").text("sh", "on", "Debian")))
+    print(system.call("sh", "-ec", "cd /root\n" + page.text("sh", "on", "Debian")))
     check_contains(system.call("dpkg-query", "-W", "ekeyd"), r"2\.0\.0", "the new package")
     print("\n".join(asked(system, before)))
     return asked(system, before)
@@ -65,7 +65,8 @@ def enabled(system, unit):
 
 
 @test("upgrade: Debian's ekeyd 1.1.5 running on its configuration; ours takes its place with the same keys and sockets, and leaves the keyring")
-def upgrade(run):
+@tries("upgrade", ("Upgrade from ekeyd 1.1.5", "sh on Debian"))
+def upgrade(run, page):
     system = with_old_packages(run)
     key = Softkey(run, transport="unix")
     os.mkdir(system.path("run/keys"))
@@ -92,7 +93,7 @@ AddEntropyKeys "/run/keys"
     keyring, config = (system.read(f"etc/entropykey/{name}") for name in ("keyring", "ekeyd.conf"))
     system.write("etc/default/ekeyd-egd-linux", "START_EKEYD_EGD_LINUX=YES\nHOST=192.0.2.7\nPORT=8888\n")
 
-    said = upgraded(system)
+    said = upgraded(system, page)
     wait_until(lambda: not old.running(), "1.1.5 has been stopped")
     check_equal(system.read("etc/entropykey/keyring"), keyring, "the keyring after the upgrade")
     check_equal(system.read("etc/entropykey/ekeyd.conf"), config, "the configuration after the upgrade")
@@ -169,7 +170,8 @@ def check_removal(system, keyring):
 
 
 @test("upgrade: 1.1.5 that was not to be started is not; the old client's address, quotes and credit; output to a file")
-def upgrade_stopped(run):
+@tries("upgrade", ("Upgrade from ekeyd 1.1.5", "sh on Debian"))
+def upgrade_stopped(run, page):
     system = with_old_packages(run)
     system.write("etc/default/ekeyd", "START_EKEYD='NO'\n")
     system.write("etc/default/ekeyd-egd-linux", 'START_EKEYD_EGD_LINUX="YES"\nHOST=::1\nSHANNONS=5\n')
@@ -178,7 +180,7 @@ def upgrade_stopped(run):
     keyring = system.read("etc/entropykey/keyring")
     check_failing(run, system)
     check_equal(system.read("etc/entropykey/keyring"), keyring, "the keyring after an upgrade that failed")
-    said = upgraded(system)
+    said = upgraded(system, page)
     check(not enabled(system, "ekeyd.service"), "ekeyd.service is enabled")
     check(not any(re.search(r"start ekeyd\.service", line) for line in said), f"ekeyd.service is started: {said}")
     check(enabled(system, "egd-push.service"), "egd-push.service is not enabled")
