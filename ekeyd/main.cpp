@@ -69,6 +69,14 @@ void load_keyring(Pipeline& pipeline, const config::Setting& keyring) {
     log::info("keyring read", {{"keyring", keyring.value}, {"keys", keys}});
 }
 
+// Whoever comes from 1.1.5 sees what became of each line.
+void tell_understood(const config::Settings& settings) {
+    for (const config::Setting& one : settings.understood) {
+        log::notice("understood a line in the form of ekeyd 1.1.5",
+                    {{"where", one.where}, {"setting", one.value}});
+    }
+}
+
 // The background has another current folder.
 std::string absolute(const std::string& file) {
     return file.empty() ? file : std::filesystem::absolute(file).string();
@@ -123,6 +131,7 @@ int run(const config::Settings& settings, Reloader::CommandLine command_line,
     background.ready();
     log::open(target, "ekeyd", level);
     log_confinement(confinement);
+    tell_understood(settings);
     take_clients_over(pipeline, std::move(descriptors));
     log::notice("ready", {{"version", EKEYD_VERSION},
                           {"config", settings.config_file.empty() ? "none" : settings.config_file},
@@ -152,7 +161,8 @@ int main(int argc, char** argv) {
             return misused;
         }
         using config::Action;
-        if (request->action == Action::run || request->action == Action::check_config) {
+        if (request->action == Action::run || request->action == Action::check_config ||
+            request->action == Action::convert) {
             if (const auto checked = Pipeline::check(request->settings); !checked) {
                 log::fault(checked.error().what);
                 return misused;

@@ -1,7 +1,10 @@
 #include "ekeyd/config/call.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <cstdio>
+#include <system_error>
 
 namespace ekey::config {
 
@@ -17,12 +20,44 @@ bool is_blank(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+// A number, as Lua 5.1 writes what it reads: decimal, or hexadecimal behind 0x. Every number is a double
+// there, and written with 14 digits (LUAI_NUMFFORMAT).
+std::optional<std::string> as_number(std::string_view word) {
+    const bool negative = word.starts_with('-');
+    std::string_view digits = word.substr(negative ? 1 : 0);
+    if (digits.empty() || !(is_digit(digits.front()) || digits.front() == '.')) {
+        return std::nullopt;
+    }
+    const char* const end = digits.data() + digits.size();
+    double value = 0;
+    if (digits.starts_with("0x") || digits.starts_with("0X")) {
+        std::uint64_t whole = 0;
+        const auto read = std::from_chars(digits.data() + 2, end, whole, 16);
+        if (read.ec != std::errc() || read.ptr != end) {
+            return std::nullopt;
+        }
+        value = static_cast<double>(whole);
+    } else if (const auto read = std::from_chars(digits.data(), end, value);
+               read.ec != std::errc() || read.ptr != end) {
+        return std::nullopt;
+    }
+    char text[32];
+    std::snprintf(text, sizeof text, "%.14g", negative ? -value : value);
+    return text;
+}
+
 } // namespace
 
 char CallReader::take() {
     const char c = text_[position_++];
     line_ += c == '\n' ? 1 : 0;
     return c;
+}
+
+void CallReader::skip_first_comment() {
+    if (position_ == 0 && at("#")) {
+        skip_line();
+    }
 }
 
 void CallReader::skip_line() {
@@ -153,15 +188,11 @@ Result<Argument> CallReader::value() {
     if (word == "true" || word == "false") {
         return Argument{Argument::Type::boolean, word};
     }
-    const std::size_t sign = word.starts_with('-') ? 1 : 0;
-    const bool number = word.size() > sign && is_digit(word[sign]) && is_digit(word.back()) &&
-                        std::count(word.begin(), word.end(), '.') <= 1 &&
-                        std::all_of(word.begin() + static_cast<std::ptrdiff_t>(sign), word.end(),
-                                    [](char c) { return is_digit(c) || c == '.'; });
+    const auto number = as_number(word);
     if (!number) {
         return fail("a value must be a string in quotes, a number, true, false or nil");
     }
-    return Argument{Argument::Type::number, word};
+    return Argument{Argument::Type::number, *number};
 }
 
 Result<void> CallReader::arguments(Call& call) {

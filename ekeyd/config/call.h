@@ -16,7 +16,9 @@ namespace ekey::config {
 struct Argument {
     enum class Type { nil, text, number, boolean };
     Type type = Type::nil;
-    std::string text; // the string's bytes, or the number or the word as written; empty for nil
+    // The string's bytes, the word as written, or the number as Lua writes it (8888 for 8888.0 and 0x22b8);
+    // empty for nil.
+    std::string text;
 };
 
 struct Call {
@@ -35,6 +37,8 @@ class CallReader {
     // The next call, or nothing at the end of the text. After an error, reading cannot go on.
     Result<std::optional<Call>> next();
     unsigned line() const { return line_; } // 1 and up: where reading stands
+    // Lua leaves out the first line of a file when it begins with # ("#!/usr/sbin/ekeyd").
+    void skip_first_comment();
 
   private:
     bool at(std::string_view what) const { return text_.substr(position_).starts_with(what); }

@@ -117,6 +117,9 @@ Result<void> check_value(std::string_view name, std::string_view value) {
     if (value.empty()) {
         return fail(option + " has no value");
     }
+    if (trim(value).size() != value.size()) {
+        return fail(option + ": a value cannot begin or end with a blank, which is left out in the file");
+    }
     if (has_control(value)) {
         return fail(option + ": the value holds a control character");
     }

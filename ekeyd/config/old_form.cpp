@@ -1,6 +1,8 @@
 #include "ekeyd/config/old_form.h"
 
 #include <algorithm>
+#include <cctype>
+#include <utility>
 
 #include "ekeyd/config/address.h"
 #include "ekeyd/config/call.h"
@@ -46,6 +48,9 @@ Meaning to_file(const Arguments& a) {
 }
 Meaning egd_tcp(const Arguments& a) {
     std::string host = a.size() > 1 ? text(a, 1) : "127.0.0.1";
+    if (host == "*") { // LuaSocket's word for all of IPv4's
+        host = "0.0.0.0";
+    }
     if (host.find(':') != std::string::npos) {
         host = '[' + host + ']';
     }
@@ -111,27 +116,43 @@ std::string unknown(const Call& call) {
            "a file of their own";
 }
 
+// 1.1.5 let each Keyring and Daemonise take the place of the one before; the rest adds up.
+void keep_last(std::vector<Given>& all, std::string_view name) {
+    bool seen = false;
+    for (std::size_t i = all.size(); i-- > 0;) {
+        if (all[i].name == name && std::exchange(seen, true)) {
+            all.erase(all.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+    }
+}
+
 } // namespace
 
 bool is_old_form(std::string_view file) {
-    while (!file.empty()) {
-        std::string_view line = file.substr(0, file.find('\n'));
-        file.remove_prefix(std::min(line.size() + 1, file.size()));
-        line.remove_prefix(std::min(line.find_first_not_of(" \t\r"), line.size()));
-        if (line.empty() || line.front() == '#') {
-            continue;
-        }
-        const std::string_view name = line.substr(0, line.find_first_of(" \t(\"'["));
-        const std::size_t after = line.find_first_not_of(" \t", name.size());
-        const bool called = after != std::string_view::npos && line.find_first_of("(\"'[", after) == after;
-        return (line.starts_with("--") && !begins_pem(line)) || (called && find_call(name) != nullptr);
+    constexpr std::string_view blanks = " \t\r\n";
+    const auto skip_to = [&](std::size_t place) { file.remove_prefix(std::min(place, file.size())); };
+    for (skip_to(file.find_first_not_of(blanks)); file.starts_with('#');) {
+        skip_to(file.find('\n'));
+        skip_to(file.find_first_not_of(blanks));
     }
-    return false;
+    const auto is_part = [](char c) { return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0; };
+    const auto end = std::find_if_not(file.begin(), file.end(), is_part);
+    const std::string_view name = file.substr(0, static_cast<std::size_t>(end - file.begin()));
+    if (name.empty()) {
+        return file.starts_with("--") && !begins_pem(file);
+    }
+    // Any name: one that is misspelt is still told by what follows it, maybe on the next line.
+    skip_to(name.size());
+    skip_to(file.find_first_not_of(blanks));
+    return find_call(name) != nullptr
+               ? !file.starts_with('=')
+               : !file.empty() && std::string_view("(\"'[").find(file.front()) != std::string_view::npos;
 }
 
 Result<std::vector<Given>> parse_old_form(std::string_view file, const std::string& name) {
     std::vector<Given> all;
     CallReader reader(file);
+    reader.skip_first_comment();
     for (;;) {
         const auto call = reader.next();
         if (!call) {
@@ -139,6 +160,8 @@ Result<std::vector<Given>> parse_old_form(std::string_view file, const std::stri
                         call.error().what + " (ekeyd 2 reads its calls, not Lua)");
         }
         if (!*call) {
+            keep_last(all, "keyring");
+            keep_last(all, "foreground");
             return all;
         }
         const std::string where = name + ':' + std::to_string((*call)->line);

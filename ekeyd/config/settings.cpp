@@ -124,7 +124,13 @@ Result<std::vector<Given>> read_named_file(const std::vector<Given>& command_lin
         const auto text = read_file(std::filesystem::path(folder) / path, found);
         if (text) {
             settings.config_file = path;
-            return parse_file(*text, path);
+            auto given = parse_file(*text, path);
+            if (given && is_old_form(*text)) {
+                for (const Given& one : *given) {
+                    settings.understood.push_back({one.name + " = " + one.value, one.where});
+                }
+            }
+            return given;
         }
         if (found || named != nullptr) {
             return fail(text.error().what + (found ? "" : " (name another with --config)"));
@@ -166,7 +172,8 @@ Action action_of(const std::vector<Given>& command_line) {
     return Action::run;
 }
 
-Result<std::string> convert(const std::string& path) {
+// `settings` is what ekeyd would run with.
+Result<std::string> convert(const std::string& path, Settings& settings) {
     bool found = false;
     const auto text = read_file(path, found);
     if (!text) {
@@ -182,7 +189,6 @@ Result<std::string> convert(const std::string& path) {
     if (auto once = refuse_repeats(*given); !once) {
         return fail(once.error().what);
     }
-    Settings settings; // whether ekeyd would take it
     if (auto good = merge(settings, *given, {}); !good) {
         return fail(good.error().what);
     }
@@ -210,7 +216,7 @@ Result<Request> read_settings(int argc, const char* const* argv, const std::stri
         return fail(once.error().what);
     }
     if (const Given* old = first_of(*command_line, "convert"); old != nullptr) {
-        auto converted = convert(old->value);
+        auto converted = convert(old->value, request.settings);
         if (!converted) {
             return fail(converted.error().what);
         }
@@ -231,9 +237,12 @@ Result<Request> read_settings(int argc, const char* const* argv, const std::stri
     if (request.action == Action::print_config) {
         request.text = print_config(request.settings);
     } else if (request.action == Action::check_config) {
-        request.text = request.settings.config_file.empty()
-                           ? "ekeyd: no configuration file; the command line and the defaults are good\n"
-                           : request.settings.config_file + ": good\n";
+        for (const Setting& one : request.settings.understood) {
+            request.text += one.where + ": " + one.value + '\n';
+        }
+        request.text += request.settings.config_file.empty()
+                            ? "ekeyd: no configuration file; the command line and the defaults are good\n"
+                            : request.settings.config_file + ": good\n";
     }
     return request;
 }

@@ -30,6 +30,8 @@ struct Settings {
     std::string sandbox = "yes";                           // no, yes, strict
     std::string config_file;                               // the file that was read, or empty
     std::map<std::string, std::string, std::less<>> where; // of numbers, by option: as Setting's
+    // What a file of 1.1.5 was taken to say, such as "listen = unix:/path"; empty for a file in our form.
+    std::vector<Setting> understood;
 };
 
 enum class Action { run, print_config, check_config, convert, version, help };
@@ -37,7 +39,7 @@ enum class Action { run, print_config, check_config, convert, version, help };
 struct Request {
     Action action = Action::run;
     Settings settings;
-    std::string text; // what --help, --version, --print-config or --convert prints
+    std::string text; // what --help, --version, --print-config, --check-config or --convert prints
 };
 
 // Reads the command line and the file it names; without one, /etc/ekeyd/ekeyd.conf, or if that is missing

@@ -18,8 +18,10 @@ using namespace ekey::rekey;
 
 constexpr int done = 0, failed = 1, wrong_usage = 2;
 
+std::string program = "ekey-rekey"; // as it was called
+
 void complain(const std::string& sentence) {
-    std::fprintf(stderr, "ekey-rekey: %s\n", sentence.c_str());
+    std::fprintf(stderr, "%s: %s\n", program.c_str(), sentence.c_str());
 }
 
 // What ends a program is put off while the device and the keyring may differ. It takes seconds.
@@ -182,9 +184,10 @@ int main(int argc, char** argv) {
         // A full disk or a closed pipe is an error to tell about, not the end in the middle of it.
         std::signal(SIGPIPE, SIG_IGN);
         std::signal(SIGXFSZ, SIG_IGN);
+        program = called_as(argv[0]);
         auto options = read_options(argc, argv);
         if (!options) {
-            complain(options.error().what + " (ekey-rekey --help shows the usage)");
+            complain(options.error().what + " (" + program + " -h shows the usage)");
             return wrong_usage;
         }
         if (options->action != Options::Action::run) {

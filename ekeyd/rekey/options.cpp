@@ -22,6 +22,19 @@ constexpr const char* usage =
     "  -V, --version        print the version and exit\n"
     "The master key is on the device's card. Without MASTER_KEY it is asked for. See ekey-rekey(8).\n";
 
+constexpr const char* setkey_usage =
+    "Usage: ekey-setkey [-s SERIAL] [-m MASTER_KEY] [-f KEYRING] PATH\n"
+    "ekey-rekey with the options of ekey-setkey 1.1.5: writes a new long-term key into the Entropy Key at "
+    "PATH, and\n"
+    "into the keyring.\n"
+    "Options:\n"
+    "  -s SERIAL      its serial number\n"
+    "  -m MASTER_KEY  the master key on its card (otherwise asked for)\n"
+    "  -f KEYRING     the keyring (as in ekeyd.conf, or /etc/entropykey/keyring)\n"
+    "  -h             print this and exit\n"
+    "  -v             print the version and exit\n"
+    "See ekey-setkey(8).\n";
+
 constexpr option long_options[] = {
     {"device", required_argument, nullptr, 'd'}, {"keyring", required_argument, nullptr, 'k'},
     {"socket", required_argument, nullptr, 's'}, {"help", no_argument, nullptr, 'h'},
@@ -77,6 +90,60 @@ void wipe_words(int count, char** words) {
     }
 }
 
+Result<void> take_serial(const char* word, Options& options) {
+    const auto serial = entropykey::parse_serial(word);
+    if (!serial) {
+        return tl::unexpected(serial.error());
+    }
+    options.serial = *serial;
+    return {};
+}
+
+// Also wipes the words.
+Result<void> take_master_key(int count, char** words, Options& options) {
+    const auto key = join_master_key(count, words);
+    wipe_words(count, words);
+    if (!key) {
+        return tl::unexpected(key.error());
+    }
+    options.master_key = make_locked<entropykey::MasterKey>(*key);
+    return {};
+}
+
+Result<void> read_setkey(int argc, char** argv, Options& options) {
+    ::optind = 0;
+    ::opterr = 0;
+    Result<void> serial, key; // told at the end, when the master key is wiped
+    for (int flag = 0; (flag = ::getopt(argc, argv, ":nf:m:s:hv")) != -1;) {
+        switch (flag) {
+        case 'f': options.keyring = ::optarg; break;
+        case 's': serial = take_serial(::optarg, options); break;
+        case 'm': key = take_master_key(1, &::optarg, options); break;
+        case 'n':
+            return fail(
+                "-n is no longer taken: a key that is in no keyring is lost; -f names another keyring");
+        case 'h':
+            options.action = Options::Action::help;
+            options.text = setkey_usage;
+            return {};
+        case 'v':
+            options.action = Options::Action::version;
+            options.text = "ekey-setkey " EKEYD_VERSION "\n";
+            return {};
+        case ':': return fail(std::string("-") + static_cast<char>(::optopt) + " expects a value");
+        default: return fail(std::string("unknown option -") + static_cast<char>(::optopt));
+        }
+    }
+    if (!serial || !key) {
+        return serial ? key : serial;
+    }
+    if (argc - ::optind != 1) {
+        return fail("the path of one device must be given");
+    }
+    options.device = argv[::optind];
+    return {};
+}
+
 } // namespace
 
 Result<entropykey::MasterKey> join_master_key(int count, char* const* words) {
@@ -93,9 +160,19 @@ Result<entropykey::MasterKey> join_master_key(int count, char* const* words) {
     return entropykey::parse_master_key(as_text(ByteView(text.span()).first(size)));
 }
 
+std::string called_as(std::string_view command) {
+    return command.substr(command.rfind('/') + 1) == "ekey-setkey" ? "ekey-setkey" : "ekey-rekey";
+}
+
 Result<Options> read_options(int argc, char** argv) {
     Options options;
     take_defaults(options);
+    if (called_as(argv[0]) == "ekey-setkey") {
+        if (auto read = read_setkey(argc, argv, options); !read) {
+            return tl::unexpected(read.error());
+        }
+        return options;
+    }
     if (auto flags = read_flags(argc, argv, options); !flags) {
         return tl::unexpected(flags.error());
     }
@@ -104,18 +181,10 @@ Result<Options> read_options(int argc, char** argv) {
     }
     char** const words = argv + ::optind;
     const int count = argc - ::optind;
-    auto serial = entropykey::parse_serial(words[0]);
-    auto key = count > 1 ? join_master_key(count - 1, words + 1) : Result<entropykey::MasterKey>();
-    wipe_words(count - 1, words + 1);
-    if (!serial) {
-        return tl::unexpected(serial.error());
-    }
-    if (!key) {
-        return tl::unexpected(key.error());
-    }
-    options.serial = *serial;
-    if (count > 1) {
-        options.master_key = make_locked<entropykey::MasterKey>(*key);
+    const auto key = count > 1 ? take_master_key(count - 1, words + 1, options) : Result<void>();
+    const auto serial = take_serial(words[0], options);
+    if (!serial || !key) {
+        return tl::unexpected((serial ? key : serial).error());
     }
     return options;
 }

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "ekeyd/runtime/secret.h"
 #include "protocol/entropykey/keys.h"
@@ -22,8 +23,12 @@ struct Options {
     Locked<entropykey::MasterKey> master_key; // none: to be asked for
 };
 
+// "ekey-setkey" for a command that ends so, "ekey-rekey" for any other.
+std::string called_as(std::string_view command);
+
 // Takes the keyring and the socket from ekeyd's configuration where they are not given, so that both programs
-// mean the same. Wipes the master key from `argv`, where others can see it (/proc/PID/cmdline).
+// mean the same. Called as ekey-setkey it takes what ekey-setkey of 1.1.5 took. Wipes the master key from
+// `argv`, where others can see it (/proc/PID/cmdline).
 Result<Options> read_options(int argc, char** argv);
 
 // Joins the words of a master key; people type its groups as words of their own. Longer than any master key

@@ -2,6 +2,7 @@
 import fcntl
 import glob
 import os
+import re
 import subprocess
 
 from harness import Failure, build_folder, check, need, source_folder
@@ -72,8 +73,22 @@ def with_our_packages(run):
 
 def _install_ours(run, folder):
     subprocess.run(["rm", "-rf", folder], check=True)
-    Bare(run, root=folder).install(*(package(name) for name in ("ekeyd", "egd-push", "ekeyd-softkey")), "udev")
+    system = Bare(run, root=folder)
+    system.install("udev", *sorted(dependencies("ekeyd", "egd-push", "ekeyd-softkey")))
+    system.write("root/before", "\n".join(system.files()))
+    system.install(*(package(name) for name in ("ekeyd", "egd-push", "ekeyd-softkey")))
     os.utime(folder)
+
+
+def depends(name):
+    """What our package depends on, without versions: a set of alternatives for each, in the order of the field."""
+    field = _run("dpkg-deb", "--field", package(name), "Depends")
+    return [[re.match(r"[a-z0-9.+-]+", one.strip()).group() for one in each.split("|")] for each in field.split(",")]
+
+
+def dependencies(*names):
+    """The first choice for everything that these packages of ours depend on."""
+    return {alternatives[0] for name in names for alternatives in depends(name)} - set(names)
 
 
 class Bare:
@@ -101,6 +116,16 @@ class Bare:
     def read(self, name):
         with open(self.path(name), encoding="utf-8") as file:
             return file.read()
+
+    def files(self):
+        """Every path, but those that differ from day to day: logs, caches, what dpkg and apt keep, and /root."""
+        skipped = {self.path(name) for name in ("proc", "root", "run", "tmp", "var/cache", "var/log", "var/lib/dpkg",
+                                                "var/lib/apt")}
+        found = []
+        for folder, folders, names in os.walk(self.root):
+            folders[:] = [name for name in folders if os.path.join(folder, name) not in skipped]
+            found += [os.path.relpath(os.path.join(folder, name), self.root) for name in [*folders, *names]]
+        return sorted(found)
 
     def command(self, *arguments):
         return ["--mount", "sh", "-c", 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"', self.root, *arguments]

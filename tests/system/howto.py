@@ -361,7 +361,7 @@ def pollinate(run, page):
 
 
 @test("how to, upgrade: Debian's configuration of 1.1.5 and its keyring are converted as the page says, and the daemon runs with its sockets")
-@tries("upgrade")
+@tries("upgrade", ("Upgrade from ekeyd 1.1.5", "sh"))
 def upgrade(run, page):
     machine = host(run)
     shutil.copy(peer("etc/entropykey/ekeyd.conf"), machine.path("/etc/entropykey/ekeyd.conf"))

@@ -12,14 +12,14 @@ EXPECTED = """
 lib/systemd/system/egd-push.service lib/systemd/system/ekeyd.service lib/systemd/system/egd-push-early.service
 lib/systemd/system/ekeyd.socket lib/systemd/system/ekeyd-control.socket
 lib/sysusers.d/ekeyd.conf lib/sysusers.d/egd-push.conf lib/tmpfiles.d/ekeyd.conf lib/udev/rules.d/60-egd-push.rules
-sbin/egd-push sbin/ekey-rekey sbin/ekeyd sbin/ekeydctl
+sbin/egd-push sbin/ekey-rekey sbin/ekey-setkey sbin/ekeyd sbin/ekeydctl
 share/doc/ekeyd/egd-push.conf share/doc/ekeyd/ekeyd.conf share/doc/ekeyd/entropy-key-gadget
 share/doc/ekeyd/entropy-key-gadget.service share/doc/ekeyd/SECURITY.md share/doc/ekeyd/doc/gnupg.md
 share/doc/ekeyd/doc/troubleshooting.md share/doc/ekeyd/doc/how-we-know.md
 share/doc/ekeyd/prometheus/README.md share/doc/ekeyd/prometheus/ekeyd-dashboard.json
 share/doc/ekeyd/prometheus/ekeyd.rules.yml
 lib/udev/rules.d/60-ekeyd.rules
-share/man/man5/ekeyd.conf.5 share/man/man8/egd-push.8 share/man/man8/ekey-rekey.8 share/man/man8/ekeyd.8
+share/man/man5/ekeyd.conf.5 share/man/man8/egd-push.8 share/man/man8/ekey-rekey.8 share/man/man8/ekey-setkey.8 share/man/man8/ekeyd.8
 share/man/man8/ekeydctl.8 share/munin/plugins/ekeyd_stat_ share/bash-completion/completions/ekeyd
 share/bash-completion/completions/ekeydctl share/bash-completion/completions/ekey-rekey
 share/bash-completion/completions/egd-push etc/munin/plugin-conf.d/ekeyd
@@ -54,8 +54,9 @@ def units(run):
 @test("README.md: what it tells to type after the build, in its order, on a machine that has nothing of ekeyd's yet: the daemon runs, and has the key")
 def readme(run):
     steps = text("README.md").partition("\n## Install\n")[2].partition("\n## ")[0]
-    build, begin = re.findall(r"(?m)(?:^    .*\n)+", steps)
+    build, begin, packages = re.findall(r"(?m)(?:^    .*\n)+", steps)
     check_contains(build, r"ninja -C build install$", "the block before")
+    check_contains(packages, r"(?m)^ *contrib/debian/build /tmp/packages\n *apt install /tmp/packages/", "the block behind; packages.py does it")
     machine = Machine(run, "host")
     for name in ("/etc/ekeyd", "/etc/entropykey", "/usr/local/share", "/usr/local/lib/systemd"):
         shutil.rmtree(machine.path(name), ignore_errors=True)

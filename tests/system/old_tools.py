@@ -53,6 +53,31 @@ KeyTemperatureF KeyTemperatureK KeyVoltage PacketErrors PacketOK ReadRate TotalE
 """.split()
 
 
+@test("ekeyd on a configuration of 1.1.5: says at its start, and to --check-config, what it took each line for")
+def understood(run):
+    config = run.write("old.conf", f'''-- as an owner of 2010 has it
+UnixControlSocket "{run.path("old.sock")}"
+Keyring "{run.write("old.keyring", "")}"
+
+EGDUnixSocket("{run.path("old.egd")}", "0660")
+''')
+    said = [(f"{config}:2", f"control = unix:{run.path('old.sock')}"), (f"{config}:3", f"keyring = {run.path('old.keyring')}"),
+            (f"{config}:5", f"listen = unix:{run.path('old.egd')},mode=0660")]
+    check_equal(run.run("ekeyd", "--config", config, "--check-config").splitlines(),
+                [*(f"{where}: {setting}" for where, setting in said), f"{config}: good"], "what --check-config says")
+    daemon = run.start("ekeyd", "--config", config, "--foreground")
+    daemon.wait_output(r" ready version=")
+    lines = re.findall(r'understood a line in the form of ekeyd 1.1.5 where=(\S+) setting="(.*)"', daemon.output())
+    check_equal(lines, said, "what the log says")
+
+
+@test("ekeyd --convert: what ekeyd would refuse to run with, it refuses to convert")
+def converted(run):
+    config = run.write("old.conf", f'-- 1\nEGDUnixSocket("{run.path("egd")}", "99")\n')
+    for option in (("--config", config, "--check-config"), ("--convert", config)):
+        check_contains(run.run("ekeyd", *option, expect=2), re.escape(f"ekeyd: {config}:2: ") + ".*99", f"what {option[0]} says")
+
+
 @test("Debian's Munin plugin: config and values of every statistic, of each key and in total")
 def munin(run):
     key = Softkey(run)

@@ -1,14 +1,15 @@
 #!/usr/bin/python3
-"""The Debian packages: built, checked by lintian, installed in a bare Debian system, in the place of 1.1.5's."""
+"""The Debian packages: built, checked by lintian, installed in a bare Debian system. In the place of 1.1.5's: upgrade.py."""
+import fnmatch
 import glob
+import itertools
 import os
 import re
-import shutil
 
-from clients import Control, Egd
-from daemons import Softkey, answers
-from debian import Bare, built_packages, package, with_our_packages
-from harness import check, check_contains, check_equal, main, need, peer, test, wait_until
+from clients import Egd
+from daemons import answers
+from debian import Bare, built_packages, depends, package, with_our_packages
+from harness import build_folder, check, check_contains, check_equal, main, need, peer, source_folder, test, wait_until
 
 
 @test("Debian packages: built, and lintian finds no error")
@@ -24,15 +25,33 @@ def built(run):
     print(said)
 
 
-@test("Debian package egd-push: small, and needs only libc, libsodium and what every Debian system has")
+@test("Debian package egd-push: small, and needs only libc, libsodium and what runs it")
 def push_is_small(run):
-    depends = run.run("dpkg-deb", "--field", package("egd-push"), "Depends", path=need("dpkg-deb"))
-    names = {re.match(r"[a-z0-9.+-]+", one.strip()).group() for one in depends.split(",")}
-    # systemd runs it and makes its user; the three before are essential or come with apt.
-    strange = names - {"libsodium23", "libc6", "libgcc-s1", "libstdc++6", "libseccomp2", "libcap2", "systemd"}
-    check_equal(strange, set(), "packages that egd-push depends on")
+    check_equal(sorted(depends("egd-push")),
+                [["libc6"], ["libsodium23"], ["systemd", "systemd-standalone-sysusers", "systemd-sysusers"]],
+                "what egd-push depends on")
     size = os.path.getsize(package("egd-push"))
-    print(f"egd-push: {size} bytes")
+    check(size < 300_000, f"egd-push: {size} bytes")  # built without optimisation, for the tests
+
+
+@test("Debian packages: no file is in two of them, or in one of ours and in another's of 1.1.5; documents are not compressed")
+def contents(run):
+    ours = {name: packed(run, package(name)) for name in ("ekeyd", "egd-push", "ekeyd-egd-linux", "ekeyd-softkey")}
+    for one, other in itertools.combinations(ours, 2):
+        check_equal(ours[one] & ours[other], set(), f"files in {one} and {other}")
+    names = [os.path.basename(path) for files in ours.values() for path in files if "/share/doc/" in path or "/examples/" in path]
+    twice = {name for name in names if names.count(name) > 1} - {"copyright", "changelog.Debian.gz", "README.md", "egd-push.conf"}
+    check_equal(twice, set(), "documents in two packages")
+    check_equal({name for name in names if name.endswith(".gz")}, {"changelog.Debian.gz"}, "compressed documents")
+    # egd-push replaces no file of ekeyd-egd-linux, so that it breaks it is all it must say.
+    old = {os.path.basename(path) for path in glob.glob(os.path.join(peer("usr"), "*", "*ekeyd-egd*"))}
+    check(old, "the old client is not among the peers")
+    check_equal([path for path in ours["egd-push"] if os.path.basename(path) in old], [], "files of ekeyd-egd-linux 1.1.5 in egd-push")
+
+
+def packed(run, path):
+    listed = run.run("dpkg-deb", "--contents", path, path=need("dpkg-deb"))
+    return {re.split(" -> ", line.split(None, 5)[5])[0] for line in listed.splitlines() if not line.startswith("d")}
 
 
 @test("Debian packages in a bare system: installed, run as they are, removed without a trace")
@@ -62,70 +81,60 @@ def bare(run):
     daemon.stop()
     key.stop()
     system.call("apt-get", "-q", "purge", "-y", "ekeyd", "egd-push", "ekeyd-softkey")
-    left = [path for path in ("usr/sbin/ekeyd", "usr/sbin/egd-push", "usr/bin/softkey", "etc/ekeyd",
-                              "lib/systemd/system/ekeyd.service") if os.path.lexists(system.path(path))]
-    check_equal(left, [], "what is left after a purge")
-    check(os.path.exists(system.path("etc/entropykey/keyring")), "the purge took the keyring")
+    # The keyring stays, and users do, as everywhere in Debian; deb-systemd-helper and ldconfig keep what is theirs.
+    left = sorted(set(system.files()) - set(system.read("root/before").splitlines()))
+    check_equal(left, ["etc/entropykey", "etc/entropykey/keyring"], "what is left after a purge")
+    lost = sorted(set(system.read("root/before").splitlines()) - set(system.files()))
+    check_equal(lost, [], "what a purge took that was there before")
 
 
-@test("upgrade: Debian's ekeyd 1.1.5 running on its configuration; ours takes its place with the same keys and sockets")
-def upgrade(run):
-    system = Bare(run)
-    system.install("ekeyd", "ekeyd-egd-linux")
-    check_contains(system.call("dpkg-query", "-W", "ekeyd"), r"1\.1\.5", "the old package")
-    key = Softkey(run, transport="unix")
-    os.mkdir(system.path("run/keys"))
-    link = system.path("run/keys/one")
-    run.run("ln", key.path, link, path=need("ln"))  # the same socket, inside
-    shutil.copy(key.keyring, system.path("etc/entropykey/keyring"))
-    system.write("etc/entropykey/ekeyd.conf", '''-- as an owner of 2010 has it
-Daemonise(false)
-UnixControlSocket "/run/ekeyd.sock"
-Keyring "/etc/entropykey/keyring"
-EGDUnixSocket "/run/egd.sock"
-AddEntropyKeys "/run/keys"
-''')
-    control, egd = ("unix:" + system.path(name) for name in ("run/ekeyd.sock", "run/egd.sock"))
-    old = system.start("/usr/sbin/ekeyd")
-    wait_until(lambda: answers(control) and answers(egd), "1.1.5 answers")
-    wait_until(lambda: row(control) == ("YES", "Running OK", "/run/keys/one", key.serial), "1.1.5 runs the key")
-    with Egd(egd) as client:
-        client.read(32, 60)
-    old.stop()
-    keyring = system.read("etc/entropykey/keyring")
-    config = system.read("etc/entropykey/ekeyd.conf")
-    system.write("etc/default/ekeyd-egd-linux", "START_EKEYD_EGD_LINUX=YES\nHOST=192.0.2.7\nPORT=8888\n")
-
-    system.install(package("ekeyd"), package("ekeyd-egd-linux"), package("egd-push"))
-    check_contains(system.call("dpkg-query", "-W", "ekeyd"), r"2\.0\.0", "the new package")
-    check_equal(system.read("etc/entropykey/keyring"), keyring, "the keyring after the upgrade")
-    check_equal(system.read("etc/entropykey/ekeyd.conf"), config, "the configuration after the upgrade")
-    check(not os.path.exists(system.path("etc/init.d/ekeyd")), "the old start script is still there")
-    check(not os.path.exists(system.path("usr/sbin/ekeyd-egd-linux")), "the old egd client is still there")
-    check_contains(system.read("etc/ekeyd/egd-push.conf"), r"(?m)^from = tcp:192\.0\.2\.7:8888$",
-                   "egd-push's configuration, made of the old client's")
-    new = system.start("/usr/sbin/ekeyd", "--foreground")
-    new.wait_output(r"config=/etc/entropykey/ekeyd.conf", 60)
-    wait_until(lambda: row(control) == ("YES", "Running OK", "/run/keys/one", key.serial), "ours runs the key")
-    with Egd(egd) as client:
-        check_equal(len(client.read(32, 60)), 32, "bytes after the upgrade")
-    check_contains(system.call("ekeydctl", "list"), rf"YES,Running OK,/run/keys/one,{re.escape(key.serial)}", "ekeydctl list")
-    # Who has kept the old ekeydctl and Munin plugin can go on with them.
-    shutil.copy(peer("usr/sbin/ekeydctl"), system.path("root/ekeydctl"))
-    shutil.copy(peer("usr/share/munin/plugins/ekeyd_stat_"), system.path("root/ekeyd_stat_TotalEntropy"))
-    system.install("lua5.1", "lua-socket", "perl")
-    check_contains(system.call("lua5.1", "/root/ekeydctl", "list"), rf"YES,Running OK,/run/keys/one,{re.escape(key.serial)}",
-                   "the old ekeydctl")
-    system.call("env", "controlsocket=/run/ekeyd.sock", "perl", "/root/ekeyd_stat_TotalEntropy")
+# What Fedora's macros say of folders, as far as the spec file uses them, for where `meson install` puts things here; and what else
+# is not in rpm itself.
+MACROS = """
+%_prefix /usr/local
+%_datadir /usr/local/share
+%_sysconfdir /usr/local/etc
+%_unitdir /usr/local/lib/systemd/system
+%_udevrulesdir /usr/local/lib/udev/rules.d
+%_sysusersdir /usr/local/lib/sysusers.d
+%_tmpfilesdir /usr/local/lib/tmpfiles.d
+%_mandir /usr/local/share/man
+%_licensedir /usr/local/share/licenses
+%meson meson setup --auto-features=enabled
+%meson_build meson compile
+%meson_install meson install
+%tmpfiles_create() systemd-tmpfiles --create %{*}
+%systemd_post() systemctl preset %{*}
+%systemd_preun() systemctl disable %{*}
+%systemd_postun_with_restart() systemctl try-restart %{*}
+"""
+SECTIONS = {"description", "package", "prep", "build", "install", "pre", "post", "preun", "postun", "files", "changelog", "license", "doc",
+            "dir", "config"}
 
 
-def row(control):
-    try:
-        with Control(control) as one:
-            keys = one.keys()
-    except OSError:
-        return None
-    return keys and tuple(keys[0].get(name) for name in ("OK", "Status", "Path", "SerialNo"))
+@test("RPM spec file: rpmspec reads it; it names every file that is installed, and none that is not; the build's options are the tree's")
+def spec(run):
+    path = os.path.join(source_folder(), "contrib/rpm/ekeyd.spec")
+    parsed = run.run("rpmspec", "--load", run.write("macros", MACROS), "--parse", path, path=need("rpmspec"))
+    words = set(re.findall(r"%\{?\??(\w+)", re.sub(r"(?m)^#.*", "", parsed)))
+    check_equal(words - SECTIONS, set(), "macros that nobody defines")
+    check_contains(parsed, r"(?m)^meson setup .*-Djitter=disabled", "what Fedora is not asked for")
+    check_contains(parsed, r"(?m)^BuildRequires:.* libstdc\+\+-static", "what -static-libstdc++ needs")
+    check_contains(parsed, r"(?m)^\* \w{3} \w{3} \d\d \d{4} .* - 2\.0\.0-1$", "the version in %changelog")
+    lines = [line for part in re.split(r"(?m)^%files", parsed)[1:] for line in part.split("\n%changelog")[0].splitlines()]
+    named = {line.split()[-1] for line in lines if re.match(r"(%config\S* )?/", line)}
+    folders = {line.split()[-1] for line in lines if line.startswith("%dir ")}
+    folder = run.path("root")
+    run.run("meson", "install", "-C", build_folder(), "--no-rebuild", "--destdir", folder, path=need("meson"))
+    for made in re.findall(r"(?m)^install -D .* \S*?(/usr/local/etc/\S+)$", parsed):  # as %install says
+        os.makedirs(os.path.dirname(folder + made), exist_ok=True)
+        os.mknod(folder + made)
+    softkeys = {"/usr/local/bin/softkey", "/usr/local/share/man/man1/softkey.1*"}  # not installed with the tests
+    check_equal([name for name in sorted(named - softkeys | folders) if not glob.glob(folder + name)], [], "files that are not installed")
+    check(softkeys <= named, "softkey's files")
+    missing = [full[len(folder):] for top, _, files in os.walk(folder) for full in (os.path.join(top, name) for name in files)
+               if not any(fnmatch.fnmatch(full[len(folder):], name) or full[len(folder):].startswith(name + "/") for name in named)]
+    check_equal(missing, [], "installed files that it does not name")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import socket
 import termios
 
 from daemons import Ekeyd, Softkey
-from harness import check, check_contains, check_equal, main, test, wait_until
+from harness import check, check_contains, check_equal, main, need, program, test, wait_until
 from old_daemon import OldEkeyd
 
 OTHER_LINES = "# kept\nNwBvBlg3OTBJORFD AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
@@ -96,6 +96,35 @@ def last_key(daemon):
     with daemon.controller() as control:
         keys = control.keys()
     return keys[-1] if keys else None
+
+
+@test("ekey-setkey: the command of 1.1.5, with its options and the same refusals, in the words of ekey-rekey")
+def setkey(run):
+    case = Case(run)
+    os.symlink(program("ekey-rekey"), run.path("ekey-setkey"))  # as it is installed
+
+    def call(*words, expect=0):
+        # It has no option for the control socket: a /run of its own keeps it away from an ekeyd of this machine.
+        return run.run("ekey-setkey", "--mount", "sh", "-ec", 'mount -t tmpfs run /run; exec "$@"', "sh", run.path("ekey-setkey"),
+                       *words, path=need("unshare"), expect=expect)
+
+    master = case.master.replace(" ", "")
+    output = call("-s", case.key.serial, "-m", master, "-f", case.keyring, case.key.path)
+    check_contains(output, "A session with the new key works", "what it says")
+    case.check_changed(output)
+    case.before = case.lines()
+    for words, status, said in (
+            (("-m", STRANGER, "-f", case.keyring, case.key.path), 1, "master key"),
+            (("-m", master, "-f", case.keyring, "-s", "NwBvBlg3OTBJORFD", case.key.path), 1, "NwBvBlg3OTBJORFD"),
+            (("-m", "x", case.key.path), 2, "ekey-setkey -h"),
+            (("-m", master), 2, "path"),
+            (("-n", "-m", master, case.key.path), 2, "-n"),
+            (("-s",), 2, "-s expects a value"),
+            (("--help",), 2, "unknown option")):
+        check_contains(call(*words, expect=status), f"^ekey-setkey: .*{said}", f"what is said to {words}")
+    case.check_untouched()
+    check_contains(call("-h"), "Usage: ekey-setkey", "-h")
+    check_contains(call("-v"), r"^ekey-setkey \d", "-v")
 
 
 @test("ekey-rekey and a running Debian ekeyd: the same")

@@ -87,7 +87,11 @@ TEST_CASE("call: what is no call") {
     CHECK(shown("A;A") == "!one call a line: something follows A");
     CHECK(shown("A(B)").starts_with("!a value must be"));
     CHECK(shown("A(1.2.3)").starts_with("!a value must be"));
-    CHECK(shown("A(0x10)").starts_with("!a value must be"));
+    CHECK(shown("A(0x)").starts_with("!a value must be"));
+    CHECK(shown("A(0xg)").starts_with("!a value must be"));
+    CHECK(shown("A(infinity)").starts_with("!a value must be"));
+    CHECK(shown("A(0x10, 8888.0, 1e3, .5, -2)") ==
+          "A|f:16|f:8888|f:1000|f:0.5|f:-2"); // as Lua 5.1 writes them
     CHECK(shown("A(-)").starts_with("!a value must be"));
     CHECK(shown("A(1,2,3,4,5,6,7,8)") == "A|f:1|f:2|f:3|f:4|f:5|f:6|f:7|f:8");
     CHECK(shown("A(1,2,3,4,5,6,7,8,9)") == "!A has too many arguments");

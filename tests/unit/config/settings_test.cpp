@@ -326,6 +326,67 @@ TEST_CASE("settings: what a file of ekeyd 1.1.5 may not hold") {
     CHECK(refused(with_file("Keyring = /x\n")) == "F:1: unknown option \"Keyring\": did you mean keyring?");
 }
 
+TEST_CASE("settings: a file of ekeyd 1.1.5 may hold what Lua takes") {
+    const auto listen = [](std::string_view text) {
+        const auto request = with_file(text);
+        return request ? values(request->settings.listen) : Strings{request.error().what};
+    };
+    // As Debian's ekeyd binds them.
+    CHECK(listen("EGDTCPSocket(8888, \"*\")\n") == Strings{"tcp:0.0.0.0:8888"});
+    CHECK(listen("EGDTCPSocket(0x22b8)\n") == Strings{"tcp:127.0.0.1:8888"});
+    CHECK(listen("EGDTCPSocket(8888.0)\n") == Strings{"tcp:127.0.0.1:8888"});
+    CHECK(listen("#!/usr/sbin/ekeyd -f\nEGDTCPSocket(8888)\n") == Strings{"tcp:127.0.0.1:8888"});
+    CHECK(listen("EGDUnixSocket\n\"/a\"\n") == Strings{"unix:/a"});
+    CHECK(listen("EGDTCPSocket(0x)\n").at(0).find("F:1: ") == 0);
+    // A # anywhere but in the first line is none of Lua's.
+    CHECK(listen("# a\n# b\nEGDTCPSocket(8888)\n").at(0).find("F:2: in the form of ekeyd 1.1.5") == 0);
+}
+
+TEST_CASE("settings: of several Keyring and Daemonise calls the last counts, as in ekeyd 1.1.5") {
+    const auto request = with_file("Keyring \"/a\"\nDaemonise(true)\nKeyring \"/b\"\nDaemonise(false)\n");
+    REQUIRE(request.has_value());
+    CHECK(request->settings.keyring.value == "/b");
+    CHECK(request->settings.foreground);
+    CHECK(refused(with_file("keyring = /a\nkeyring = /b\n")).find("given twice") != std::string::npos);
+}
+
+TEST_CASE("settings: a file of ekeyd 1.1.5 is known by its first call, well written or not") {
+    CHECK(refused(with_file("UnixControlSockt \"/a\"\n")) ==
+          "F:1: ekeyd 1.1.5 has no UnixControlSockt: did you mean UnixControlSocket?");
+    CHECK(refused(with_file("\nKeyrng(\n\"/a\")\n")) ==
+          "F:2: ekeyd 1.1.5 has no Keyrng: did you mean Keyring?");
+    CHECK(refused(with_file("listn = unix:/a\n")).find("F:1: unknown option") == 0);
+    CHECK(refused(with_file("[ekeyd]\n")) == "F:1: sections are not used: write NAME = VALUE");
+}
+
+TEST_CASE("settings: what was understood of a file of ekeyd 1.1.5 is told, line by line") {
+    const TemporaryFile file("-- 1\nKeyring \"/a\"\n\nEGDTCPSocket(8888)\n");
+    const auto request = with_arguments({"--config", file.path, "--check-config"});
+    REQUIRE(request.has_value());
+    CHECK(request->text == file.path + ":2: keyring = /a\n" + file.path +
+                               ":4: listen = tcp:127.0.0.1:8888\n" + file.path + ": good\n");
+    CHECK(values(request->settings.understood) == Strings{"keyring = /a", "listen = tcp:127.0.0.1:8888"});
+    CHECK(with_file("keyring = /a\n")->settings.understood.empty());
+}
+
+TEST_CASE("settings: what is converted reads as the same settings, or is refused") {
+    const TemporaryFile old(
+        "Keyring \"/a b\"\nEGDUnixSocket(\"/run/a,b\", \"0660\")\nSetOutputToKernel(7)\n");
+    const auto converted = with_arguments({"--convert", old.path});
+    REQUIRE(converted.has_value());
+    CHECK(converted->action == Action::convert);
+    CHECK(values(converted->settings.listen) == Strings{"unix:/run/a\\,b,mode=0660"}); // for Pipeline::check
+    const auto again = with_file(converted->text);
+    REQUIRE(again.has_value());
+    CHECK(again->settings.keyring.value == "/a b");
+    CHECK(values(again->settings.listen) == values(converted->settings.listen));
+    CHECK(values(again->settings.sink) == Strings{"kernel,credit=7"});
+    const TemporaryFile blank("Keyring \"/a \"\n");
+    CHECK(refused(with_arguments({"--convert", blank.path})) ==
+          blank.path +
+              ":1: keyring: a value cannot begin or end with a blank, which is left out in the file");
+}
+
 TEST_CASE("settings: actions") {
     CHECK(with_arguments({"--version"})->action == Action::version);
     CHECK(with_arguments({"-v"})->text.starts_with("ekeyd "));
