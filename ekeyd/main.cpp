@@ -12,6 +12,7 @@
 #include "ekeyd/reload.h"
 #include "ekeyd/restart.h"
 #include "ekeyd/runtime/daemon.h"
+#include "ekeyd/runtime/held_signal.h"
 #include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/loop.h"
 #include "ekeyd/runtime/passed_sockets.h"
@@ -96,7 +97,6 @@ int run(const config::Settings& settings, Reloader::CommandLine command_line,
     const StopSignals signals(loop);
     std::signal(SIGPIPE, SIG_IGN); // a reader that went away is an error of the write
     std::signal(SIGXFSZ, SIG_IGN); // a file at its size limit too
-    std::signal(SIGHUP, SIG_IGN);  // until Reloader takes it
 
     const PidFile pid_file = need(PidFile::write(settings.pidfile.value), settings.pidfile.where);
     Pipeline pipeline(loop, settings.pool_size,
@@ -150,6 +150,7 @@ int run(const config::Settings& settings, Reloader::CommandLine command_line,
 } // namespace
 
 int main(int argc, char** argv) {
+    hold_signal(SIGHUP); // until Reloader takes it: what is read from here on may be older than the signal
     try {
         auto descriptors = take_passed_descriptors(); // before any other has a number of theirs
         log::open(log::Target::standard_error, "ekeyd", log::Level::info);

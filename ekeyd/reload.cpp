@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "ekeyd/config/options.h"
+#include "ekeyd/runtime/held_signal.h"
 #include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/service_manager.h"
 
@@ -44,7 +45,13 @@ Reloader::Reloader(Loop& loop, Pipeline& pipeline, const config::Settings& start
       hangup_(loop) {
     hangup_.bind<&Reloader::on_hangup>(this);
     hangup_.start(SIGHUP);
+    release_signal(SIGHUP);
     pipeline_.on_reload([this] { return reload(); });
+}
+
+// A daemon that ends reads nothing more, and nothing keeps it from removing its files.
+Reloader::~Reloader() {
+    hold_signal(SIGHUP);
 }
 
 void Reloader::on_hangup(int) {

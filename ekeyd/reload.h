@@ -11,7 +11,7 @@ namespace ekey {
 
 class Reloader {
   public:
-    // The command line, and the folder that a relative --config in it is for. Loop and pipeline must outlive
+    // A SIGHUP that was held is taken at once. The command line, and the folder that a relative --config in it is for. Loop and pipeline must outlive
     // this.
     struct CommandLine {
         int argc;
@@ -21,6 +21,7 @@ class Reloader {
     Reloader(Loop& loop, Pipeline& pipeline, const config::Settings& started, CommandLine command_line);
     Reloader(const Reloader&) = delete;
     Reloader& operator=(const Reloader&) = delete;
+    ~Reloader();
 
     // All is checked before anything changes. The text names the options that have other values now and need
     // a restart, and what else stays as it was; it is empty when there is nothing of that. Errors name the

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 
@@ -27,14 +26,9 @@ bool passes(int error) {
 } // namespace
 
 std::size_t DescriptorStore::room() {
-    const char* const text = std::getenv("FDSTORE");
-    if (text == nullptr || std::getenv("NOTIFY_SOCKET") == nullptr) {
-        return 0;
-    }
-    const char* const end = text + std::strlen(text);
-    unsigned number = 0;
-    const auto read = std::from_chars(text, end, number);
-    return read.ec == std::errc() && read.ptr == end ? number : 0;
+    return std::getenv("NOTIFY_SOCKET") == nullptr
+               ? 0
+               : static_cast<std::size_t>(number_in_environment("FDSTORE"));
 }
 
 DescriptorStore::DescriptorStore(Duration patience) : until_(std::chrono::steady_clock::now() + patience) {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <string_view>
 
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 #include "ekeyd/runtime/log.h"
+#include "ekeyd/runtime/service_manager.h"
 #include "ekeyd/runtime/tcp_socket.h"
 #include "ekeyd/runtime/vsock_socket.h"
 
@@ -23,18 +24,6 @@ namespace ekey {
 namespace {
 
 constexpr int first_passed = 3; // SD_LISTEN_FDS_START, sd_listen_fds(3)
-
-// A whole number in the environment; 0 when there is none.
-int number_of(const char* name) {
-    const char* text = std::getenv(name);
-    if (text == nullptr) {
-        return 0;
-    }
-    const char* const end = text + std::strlen(text);
-    int value = 0;
-    const auto read = std::from_chars(text, end, value);
-    return read.ec == std::errc() && read.ptr == end ? value : 0;
-}
 
 // The next of several names with colons between them.
 std::string next_name(std::string_view& names) {
@@ -126,7 +115,8 @@ bool listens(int fd) {
 } // namespace
 
 std::vector<PassedDescriptor> take_passed_descriptors() {
-    const int process = number_of("LISTEN_PID"), count = number_of("LISTEN_FDS");
+    const auto process = number_in_environment("LISTEN_PID");
+    const auto count = number_in_environment("LISTEN_FDS", std::numeric_limits<int>::max() - first_passed);
     const char* const given = std::getenv("LISTEN_FDNAMES");
     const std::string all_names = given == nullptr ? "" : given;
     for (const char* name : {"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"}) {
@@ -137,8 +127,7 @@ std::vector<PassedDescriptor> take_passed_descriptors() {
         return passed;
     }
     std::string_view names = all_names;
-    for (int i = 0; i < count; ++i) {
-        const int fd = first_passed + i;
+    for (int fd = first_passed; fd - first_passed < count; ++fd) {
         if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
             break; // there are not as many
         }

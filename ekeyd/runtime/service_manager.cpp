@@ -14,6 +14,18 @@
 
 namespace ekey {
 
+long long number_in_environment(const char* name, long long most) {
+    const char* const text = std::getenv(name);
+    if (text == nullptr) {
+        return 0;
+    }
+    const char* const end = text + std::strlen(text);
+    long long value = 0;
+    const auto read = std::from_chars(text, end, value);
+    const bool good = read.ec == std::errc() && read.ptr == end && value >= 0 && value <= most;
+    return good ? value : 0;
+}
+
 std::optional<NotifyAddress> notify_address() {
     const char* name = std::getenv("NOTIFY_SOCKET");
     sockaddr_un address{};
@@ -51,23 +63,10 @@ void tell_reloading() {
     tell_service_manager("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds.count()));
 }
 
-namespace {
-
-// A whole number in the environment, or 0.
-long long number_of(const char* name) {
-    const char* text = std::getenv(name);
-    long long value = 0;
-    if (text != nullptr) {
-        std::from_chars(text, text + std::strlen(text), value);
-    }
-    return value;
-}
-
-} // namespace
-
 Watchdog::Watchdog(Loop& loop) : timer_(loop) {
     timer_.bind<&Watchdog::on_time>(this);
-    const long long period = number_of("WATCHDOG_USEC"), process = number_of("WATCHDOG_PID");
+    const long long period = number_in_environment("WATCHDOG_USEC"),
+                    process = number_in_environment("WATCHDOG_PID");
     if (period > 1 && (process == 0 || process == ::getpid())) {
         timer_.every(std::chrono::duration_cast<Duration>(std::chrono::microseconds(period / 2)));
     }

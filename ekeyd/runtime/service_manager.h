@@ -1,6 +1,7 @@
 // Readiness, as sd_notify(3) tells it to a service manager: a datagram to the socket named in NOTIFY_SOCKET.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -10,6 +11,10 @@
 #include "ekeyd/runtime/loop.h"
 
 namespace ekey {
+
+// A whole number that the service manager has put into the environment, up to `most`; 0 when there is none,
+// or something else.
+long long number_in_environment(const char* name, long long most = std::numeric_limits<long long>::max());
 
 // Where the service manager listens; nothing when none asked to be told.
 struct NotifyAddress {

@@ -52,7 +52,7 @@ echo "$mark ready $(cut -d' ' -f1 /proc/uptime)"
 cd /tmp || exit
 sh /test/script
 status=$?
-[ "$status" = 0 ] || journalctl --no-pager -o short-monotonic -n 80
+[ "$status" = 0 ] || journalctl --no-pager -o short-monotonic -n 30
 echo "$mark exit $status"
 busybox poweroff -f
 """
@@ -60,6 +60,9 @@ busybox poweroff -f
 
 class DebianArchive(Archive):
     """Its entries keep owner and mode."""
+
+    def link(self, name, target):
+        self._entry(name, stat.S_IFLNK | 0o777, target.encode())
 
     def tree(self, root):
         for folder, folders, names in os.walk(root):
@@ -89,12 +92,14 @@ class DebianArchive(Archive):
 
 
 class DebianGuest(Guest):
-    def __init__(self, run, system, modules=(), files=None, **options):
+    def __init__(self, run, system, modules=(), probed=(), files=None, **options):
+        """`modules` are loaded before systemd starts; `probed` are for modprobe, which systemd's units call."""
         options.setdefault("memory", 1024)
         mask = " ".join(f"systemd.mask={name if '.' in name else name + '.service'}" for name in MASKED)
         super().__init__(run, modules=modules, files=files,
                          kernel_options=f"systemd.show_status=no systemd.wants=test.service {mask}", **options)
         self._system = system
+        self._probed = probed
 
     def _image(self, script):
         archive = DebianArchive()
@@ -107,6 +112,9 @@ class DebianGuest(Guest):
             archive.copy(path, f"test/{name}")
             lines.append(f"/test/{name}\n")
         archive.file("test/modules", "".join(lines).encode())
+        self._modprobe(archive)
+        for name in ("usleep", "nc"):
+            archive.link(f"test/bin/{name}", "/usr/bin/busybox")
         archive.copy(os.path.join(FOLDER, "functions.sh"), "test/functions.sh")
         archive.file("test/script", script.encode())
         archive.file("test/run", RUN, 0o755)
@@ -116,3 +124,14 @@ class DebianGuest(Guest):
             archive.file(path, content, 0o755 if "/bin/" in path else 0o644)
         archive.tree(self._system.root)
         return archive.close()
+
+    def _modprobe(self, archive):
+        """busybox has one. It reads modules.dep: a file, and what is loaded before it (depmod(8))."""
+        with open(os.path.join(kernel_folder(), "release"), encoding="ascii") as file:
+            folder = f"usr/lib/modules/{file.read().strip()}"
+        files = {name: needed_modules(kernel_folder(), [name]) for name in self._probed}
+        for path in {path for needed in files.values() for path in needed}:
+            archive.copy(path, f"{folder}/{os.path.basename(path)}")
+        names = {name: [os.path.basename(path) for path in reversed(needed)] for name, needed in files.items()}
+        archive.file(f"{folder}/modules.dep", "".join(f"{n[0]}: {' '.join(n[1:])}\n" for n in names.values() if n).encode())
+        archive.link("usr/sbin/modprobe", "/usr/bin/busybox")

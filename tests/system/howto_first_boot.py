@@ -60,9 +60,8 @@ def openssh(run, bridge, page):
     pushes = guest.unit("egd-push.service")
     guest.write(f"/{UNITS}/egd-push.service", pushes, 0o644)
     check_contains(pushes, "(?m)^JobRunningTimeoutSec=", "what the page's wait.conf is for")
-    for unit in ("ssh.service", "ssh.socket"):
-        check("ssh-host-keys.service" in settings(folder, unit, "Requires"), f"{unit} does not need its keys")
-        check(unit in settings(folder, "ssh-host-keys.service", "Before"), f"the keys are not made before {unit}")
+    check("ssh-host-keys.service" in settings(folder, "ssh.service", "Requires"), "ssh.service does not need its keys")
+    check("ssh.service" in settings(folder, "ssh-host-keys.service", "Before"), "the keys are not made before ssh.service")
     for name in ("Requires", "After"):
         check("egd-push.service" in settings(folder, "ssh-host-keys.service", name), f"{name} lacks egd-push.service")
     check_equal(settings(folder, "egd-push.service", "Type"), ["notify"], "when egd-push is ready: Type")

@@ -3,9 +3,10 @@
 empty folders of the test's. ekeyd, egd-push and the others are in /usr/local/sbin, as `meson install` puts them, and run with --sandbox strict;
 their units, users and folders are there.
 
-A line that begins with `systemctl` is done here: units are enabled by systemd's own systemctl, without its daemon, and started with
-their ExecStart; such a line is over when the unit is ready. Of a unit's other lines and its drop-ins' these hold: User, Group, the capabilities, ProtectHome,
-RestrictAddressFamilies, LoadCredential and Sockets. Everything else goes to a shell, as root, in /root."""
+A line that begins with `systemctl` is done here: units are enabled by systemd's own systemctl, without its daemon, started with their
+ExecStart, and reloaded with their ExecReload; such a line is over when the unit is ready. Of a unit's other lines and its drop-ins' these
+hold: User, Group, the capabilities, ProtectHome, RestrictAddressFamilies, LoadCredential and Sockets. Everything else goes to a shell, as
+root, in /root."""
 import contextlib
 import ctypes
 import errno
@@ -186,7 +187,7 @@ class Machine(Host):
                 self.stop_service(unit)
                 self._start(unit)
             elif action == "reload":
-                self.services[unit].program.signal(signal.SIGHUP)
+                self.services[unit].reload()
             elif action == "stop":
                 self.stop_service(unit)
             else:
@@ -261,6 +262,7 @@ class Service:
             if families := setting("RestrictAddressFamilies"):
                 allow_families(families)
 
+        self._machine, self._reload = machine, setting("ExecReload")
         self.program = machine.run.start(f"{unit} on {machine.name}", *words[1:], path=words[0], preexec=enter, env=env,
                                          descriptors=[(listener.fileno(), name) for listener, name in passed])
         for listener, _ in passed:
@@ -285,6 +287,10 @@ class Service:
         check(os.path.exists(machine.path(path)), f"{path} cannot be made on {machine.name}")
         listener.listen()
         return listener
+
+    def reload(self):
+        check(self._reload, f"{self.program.name} has no ExecReload=")
+        self._machine.sh(self._reload[0].lstrip("+").replace("$MAINPID", str(self.program.pid)))
 
     def ready(self):
         if not self.program.running():

@@ -146,7 +146,7 @@ def spans(document):
 TROUBLE = "contrib/doc/troubleshooting.md"
 COMMANDS = ("ekeyd", "ekeydctl", "egd-push", "ekey-rekey", "control", "systemctl", "journalctl", "udevadm", "dmesg")
 # What others say.
-FOREIGN_MESSAGES = {"crng init done", "ekeyd-egd-linux", *map(os.strerror, (1, 2, 13, 38))}
+FOREIGN_MESSAGES = {"crng init done", "ekeyd-egd-linux", *map(os.strerror, (1, 2, 13, 30, 38, 99))}
 
 
 def symptoms():

@@ -54,6 +54,10 @@ class SystemFaults:
         """How many calls have failed since set()."""
         return _RULE.unpack_from(self._memory, CALLS.index(call) * _RULE.size)[4]
 
+    def seen(self, call):
+        """How many calls there were since set()."""
+        return _RULE.unpack_from(self._memory, CALLS.index(call) * _RULE.size)[3]
+
     def wait_done(self, call, count):
         wait_until(lambda: self.done(call) >= count, f"{count} calls of {call} that fail; {self.done(call)} did")
 

@@ -1,15 +1,27 @@
 #!/usr/bin/python3
-"""Units, sysusers.d and tmpfiles.d as `meson install` puts them. What systemd makes of them, tests/qemu/systemd.py shows."""
+"""Units, sysusers.d and tmpfiles.d as `meson install` puts them. unit_order.py has their order, ../qemu/systemd.py a boot."""
 import glob
 import os
+import re
 import shutil
 import subprocess
 
 from harness import build_folder, check, check_contains, check_equal, main, need, test
+from pages import Page
 
-# What each may score, in tenths. Of a unit without default dependencies systemd-analyze leaves out four lines, good ones,
-# so the same sandbox scores 2.1.
-SERVICES = {"ekeyd": 20, "egd-push": 20, "egd-push-early": 21}
+SERVICES = ("ekeyd", "egd-push", "egd-push-early")
+
+# What systemd alone acts upon, at moments that a test does not wait for. tests/qemu/systemd.py shows the others.
+SETTINGS = {
+    "ekeyd": {"Type": "notify", "WatchdogSec": "60", "Restart": "on-failure", "RestartSec": "5", "StartLimitIntervalSec": "0",
+              "After": "network.target"},
+    "egd-push": {"Type": "notify", "WatchdogSec": "60", "Restart": "on-failure", "RestartSec": "5", "RestartPreventExitStatus": "2",
+                 "JobRunningTimeoutSec": "30"},
+    "egd-push-early": {"Type": "notify", "WatchdogSec": "60", "Restart": "on-failure", "RestartSec": "5", "RestartPreventExitStatus": "2",
+                       "JobRunningTimeoutSec": "10", "IPAddressDeny": "any"},
+}
+
+FAMILIES = {"unix": {"AF_UNIX"}, "vsock": {"AF_VSOCK"}, **dict.fromkeys(("tcp", "sealed", "http", "pollen"), {"AF_INET", "AF_INET6"})}
 
 
 def installed(run):
@@ -48,15 +60,15 @@ def rewrite(path, old, new):
 def scored(run):
     units = f"{installed(run)}/lib/systemd/system"
 
-    def score(name, threshold=20):
-        done = subprocess.run([need("systemd-analyze"), "security", "--offline=true", f"--threshold={threshold}", "--no-pager", name],
+    def score(name):
+        done = subprocess.run([need("systemd-analyze"), "security", "--offline=true", "--threshold=20", "--no-pager", name],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         print(done.stdout.strip().splitlines()[-1])
         return done
 
-    for name, threshold in SERVICES.items():
+    for name in SERVICES:
         path = f"{units}/{name}.service"
-        done = score(path, threshold)
+        done = score(path)
         check(done.returncode == 0, f"{name} scores worse:\n" + done.stdout)
         check_contains(done.stdout, "CapabilityBoundingSet=~CAP_SYS_ADMIN +Service has administrator", "the right to credit")
         check_contains(done.stdout, "PrivateUsers= +Service has access", "the capability is the system's, not a user namespace's")
@@ -66,6 +78,44 @@ def scored(run):
         with open(f"{units}/ekeyd.service", encoding="utf-8") as file:
             run.write("ekeyd.service", "".join(line for line in file if not line.startswith(setting)), 0o644)
         check(score(run.path("ekeyd.service")).returncode != 0, f"it scores as well without {setting}")
+
+
+def setting(text, name):
+    """Its values, line by line."""
+    return re.findall(rf"(?m)^{name}=(.*)$", text)
+
+
+@test("units: readiness, watchdog, restarts and room for clients' connections are as the manual pages and systemd's say")
+def settings(run):
+    for name, expected in SETTINGS.items():
+        with open(f"{build_folder()}/contrib/{name}.service", encoding="utf-8") as file:
+            text = file.read()
+        for key, value in expected.items():
+            check_equal(setting(text, key), [value], f"{key}= of {name}")
+        check_equal(len(setting(text, "ExecReload")), 1, f"lines ExecReload= of {name}")
+        if name == "ekeyd":
+            # sd_notify(3) before 254 does not say how much room there is; ekeyd(8) says why it is no more.
+            check_equal(setting(text, "FileDescriptorStoreMax"), ["1024"], "FileDescriptorStoreMax=")
+            check_equal(setting(text, "Environment"), ["FDSTORE=1024"], "Environment=")
+
+
+@test("units: ekeyd may make the sockets of every kind of listener, with what qemu-libvirt.md adds for vsock; egd-push-early none of the Internet")
+def families(run):
+    said = run.run("ekeyd", "--listen", "none:x", "--check-config", expect=2)
+    kinds = set(re.findall(r"[a-z]+", said.partition("it takes")[2]))
+    check_equal(sorted(kinds), sorted(FAMILIES), "kinds of listeners")
+    texts = {}
+    for name in SERVICES:
+        with open(f"{build_folder()}/contrib/{name}.service", encoding="utf-8") as file:
+            texts[name] = file.read()
+    drop_in = Page("qemu-libvirt").at("vsock").text("ini", "/etc/systemd/system/ekeyd.service.d/vsock.conf")
+    allowed = set(" ".join(setting(texts["ekeyd"] + drop_in, "RestrictAddressFamilies")).split())
+    for kind, needed in FAMILIES.items():
+        check(needed <= allowed, f"{kind} needs {needed}, and the unit has {allowed}")
+    for name, denied in (("egd-push", None), ("egd-push-early", "~AF_INET AF_INET6")):
+        lines = setting(texts[name], "RestrictAddressFamilies")
+        check_equal(set(lines[0].split()), {"AF_UNIX", "AF_NETLINK", "AF_INET", "AF_INET6", "AF_VSOCK"}, f"families of {name}")
+        check_equal(lines[1:], [denied] if denied else [], f"further lines of {name}")
 
 
 @test("sysusers.d and tmpfiles.d: the users, ekeyd's folder, and a keyring of root's that becomes ekeyd's with what it holds")
