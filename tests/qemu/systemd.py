@@ -26,10 +26,10 @@ check 'it was ready before the seed file was read' \
 check 'it pushed, with credit' journal egd-push-early 'pushed .*bits_credited=256'
 check 'it is not root' [ "$(stat -c %U /proc/$(property egd-push-early MainPID))" = egd-push ]
 check 'it reloads' systemctl reload egd-push-early
-wait_for 'and says so' 20 journal egd-push-early 'reloaded servers=1'
+wait_for 'and says so' 5 journal egd-push-early 'reloaded servers=1'
 echo 'bites = 3' >>/etc/ekeyd/egd-push.conf
 check 'a bad file' systemctl reload egd-push-early
-wait_for 'is told of with its line' 20 journal egd-push-early 'not reloaded.*egd-push.conf:2: '
+wait_for 'is told of with its line' 5 journal egd-push-early 'not reloaded.*egd-push.conf:2: '
 check 'and in its status' sh -c 'systemctl status egd-push-early | grep "Status: \"not reloaded"'
 check 'it goes on' systemctl -q is-active egd-push-early
 
@@ -59,7 +59,7 @@ check 'a good file' systemctl reload ekeyd
 check 'is in force' [ -S /run/ekeyd/second.sock ]
 echo 'lissen = x' >>$conf
 check 'with a bad file systemctl reload fails' sh -c '! systemctl reload ekeyd'
-wait_for 'for a reason that is told with its line' 20 journal ekeyd "ekeyd.conf:$(wc -l <$conf): "
+wait_for 'for a reason that is told with its line' 5 journal ekeyd "ekeyd.conf:$(wc -l <$conf): "
 check 'ekeyd goes on' systemctl -q is-active ekeyd
 
 echo '--- ekeyd: clients stay over a restart, also where starts fail meanwhile'
@@ -77,10 +77,10 @@ cp /tmp/good $conf
 served() { # served TIMES
     [ "$(journalctl --no-pager -o cat -u ekeyd | grep -c 'clients of the last ekeyd are served on clients=1')" -ge "$1" ]
 }
-wait_for 'with a good file the client is served on' 60 served 1
+wait_for 'with a good file the client is served on' 10 served 1
 gets_bytes
 check 'a restart' systemctl restart ekeyd
-wait_for 'the client is served on' 60 served 2
+wait_for 'the client is served on' 10 served 2
 gets_bytes
 check 'it saw no failure' sh -c '! grep -E "failed|lost|connect" /tmp/client.log'
 
@@ -88,18 +88,18 @@ echo '--- ekeyd: the unit lets it write below /run/ekeyd, and where ReadWritePat
 install -d -o ekeyd /var/lib/noise
 echo 'sink = file:/var/lib/noise/bytes' >>$conf
 check 'elsewhere is refused' sh -c '! systemctl restart ekeyd'
-wait_for 'and named' 20 journal ekeyd '/var/lib/noise.*Read-only file system'
+wait_for 'and named' 5 journal ekeyd '/var/lib/noise.*Read-only file system'
 mkdir -p /etc/systemd/system/ekeyd.service.d
 printf '[Service]\nReadWritePaths=/var/lib/noise\n' >/etc/systemd/system/ekeyd.service.d/override.conf
 systemctl daemon-reload
 check 'with ReadWritePaths=' systemctl restart ekeyd
 wait_for 'it writes' 60 [ -s /var/lib/noise/bytes ]
-wait_for 'the client is served on' 60 served 3
+wait_for 'the client is served on' 10 served 3
 
 echo '--- ekeyd: vsock, as qemu-libvirt.md has it'
 cat /test/vsock.listen >>$conf
 check 'it is refused as the unit is' sh -c '! systemctl restart ekeyd'
-wait_for 'and the unit is named for it' 20 journal ekeyd 'cannot listen on vsock:any:888: .*RestrictAddressFamilies='
+wait_for 'and the unit is named for it' 5 journal ekeyd 'cannot listen on vsock:any:888: .*RestrictAddressFamilies='
 mkdir -p /etc/systemd/system/ekeyd.service.d
 cp /test/vsock.conf /etc/systemd/system/ekeyd.service.d/vsock.conf
 check 'it starts with what the page adds' sh -ec "$(cat /test/vsock.commands)"
