@@ -114,8 +114,9 @@ def egd_push_starts(run):
         push = hang_up_early(run, "egd-push", *arguments, NOTIFY_SOCKET=manager.env()["NOTIFY_SOCKET"])
         push.wait_output("reloaded")
         push.stop()
+    before = silent.requests()
     push = run.start("egd-push", *arguments, env=manager.env())
-    silent.wait_requests(1)
+    silent.wait_requests(before + 1)
     manager.hear_all()
     check(not any("READY=1" in text or "RELOADING" in text for text in manager.said), f"it said too early: {manager.said}")
     silent.mode = "serve"
