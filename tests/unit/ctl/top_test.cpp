@@ -28,7 +28,8 @@ Sample good(int seconds, const char* bytes) {
         {"PoolBytes=100", "PoolCapacity=200", "PoolBytesIn=1000", "PoolBytesOut=900", "PoolWaiting=0"});
     sample.sources.push_back(
         {true,
-         fields({"Source=1", "Status=Running OK", "Path=/dev/a", "SerialNo=S", "DeviceFailures=0"}),
+         fields({"Source=1", "Status=Running OK", "Path=/dev/a", "SerialNo=S", "MinEntropyPerByte=7",
+                 "Failure=none", "DeviceFailures=0", "FipsRateFailures=0"}),
          {}});
     sample.sources[0].health.add(std::string("BytesReleased=") + bytes);
     sample.listeners.push_back({"tcp:[::1]:1", fields({"clients=1", "waiting=0", "refused=0", "bytes=5"})});
@@ -73,9 +74,12 @@ TEST_CASE("top: what is wrong, in words") {
         REQUIRE(all.size() >= 1);
         return all.back();
     };
-    CHECK(one([](Sample& s) { s.sources.clear(); }).starts_with("There is no source of noise"));
+    CHECK(one([](Sample& s) { s.sources.clear(); }).starts_with("Not ready: there is no source"));
     CHECK(one([](Sample& s) { s.daemon.add("PoolBytesIn=0"); }) ==
-          "Nothing can be served yet: no source has delivered enough.");
+          "Not ready: not seeded: no source has delivered enough yet.");
+    CHECK(one([](Sample& s) {
+              s.sources[0].health.add("MinEntropyPerByte=0");
+          }).starts_with("Not ready: no source that counts is healthy"));
     CHECK(one([](Sample& s) {
               s.sources[0].ok = false;
               s.sources[0].health.add("Status=Long-Term-Key is bad");
@@ -83,26 +87,32 @@ TEST_CASE("top: what is wrong, in words") {
     CHECK(one([](Sample& s) {
               s.sources[0].ok = false;
               s.sources[0].health.add("Status=A new word");
+              s.sources[0].health.add("Failure=silence");
               s.sources[0].health.add("Detail=why");
           }) == "Source 1 (S): A new word (why).");
     CHECK(one([](Sample& s) {
               s.sources[0].health.add("DeviceFailures=1");
               s.sources[0].health.add("LastFailure=device");
           }) == "Source 1 (S) has failed since the last look, and delivers again: device.");
+    CHECK(one([](Sample& s) {
+              s.sources[0].health.add("FipsRateFailures=1");
+          }).starts_with("Source 1 (S) has failed since the last look"));
     CHECK(one([](Sample& s) { s.sinks[0].counters.add("state=No space left on device"); }) ==
           "Sink kernel: No space left on device.");
     CHECK(one([](Sample& s) { s.listeners[0].counters.add("refused=3"); }) ==
           "tcp:[::1]:1 has refused 3 clients since the last look.");
     CHECK(one([](Sample& s) {
-              s.daemon.add("PoolBytes=0");
+              s.daemon.add("PoolBytes=16"); // less than they ask for
               s.listeners[0].counters.add("waiting=2");
-          }) == "2 clients of tcp:[::1]:1 wait: the pool is empty.");
+          }) == "2 clients of tcp:[::1]:1 wait, and are served nothing.");
     // Those who wait while bytes are served share what there is.
     Sample shared = good(12, "1");
     shared.daemon.add("PoolBytes=0");
     shared.listeners[0].counters.add("waiting=2");
     shared.listeners[0].counters.add("bytes=6");
     CHECK(troubles(shared, &before).empty());
+    shared.listeners[0].counters.add("bytes=5");
+    CHECK(troubles(shared, nullptr).empty()); // what was served is not known yet
     // It is there only since the startup test ended: nothing wrong.
     Sample starting = good(12, "1");
     starting.sources.push_back({false, fields({"Source=2", "Status=Startup test"}), {}});
