@@ -266,6 +266,9 @@ Statistics Stage::health() const {
     count("DeviceFailures", c.device);
     out.emplace_back("Address", identity_.address);
     count("FipsRateFailures", c.fips_rate);
+    if (const auto session = source_->figures().session) {
+        out.emplace_back("Session", session->state);
+    }
     return out;
 }
 

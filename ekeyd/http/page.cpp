@@ -1,7 +1,7 @@
 #include "ekeyd/http/page.h"
 
+#include <cmath>
 #include <ctime>
-#include <limits>
 
 #include <sodium.h>
 
@@ -165,33 +165,24 @@ std::string plots(const Figures& figures, const metrics::History& history) {
     return element("h2", "The last hour") + element("div", all, "plots");
 }
 
-// The bound below which nine of ten waits were.
-std::string nine_of_ten(const WaitHistogram& waits, std::uint64_t all) {
-    std::uint64_t so_far = 0;
-    for (std::size_t i = 0; i < waits.bounds.size(); ++i) {
-        so_far += waits.counts[i];
-        if (so_far * 10 >= all * 9) {
-            const double bound = waits.bounds[i];
-            return "\xe2\x89\xa4 " + (bound < 1 ? fixed(bound * 1000, 0) + "\xc2\xa0ms"
-                                                : span(std::chrono::seconds(static_cast<int>(bound))));
-        }
-    }
-    return "over 1\xc2\xa0h";
+std::string nine_of_ten(const WaitHistogram& waits) {
+    const double bound = waits.nine_of_ten();
+    return !std::isfinite(bound)
+               ? "over 1\xc2\xa0h"
+               : "\xe2\x89\xa4 " + (bound < 1 ? fixed(bound * 1000, 0) + "\xc2\xa0ms"
+                                              : span(std::chrono::seconds(static_cast<int>(bound))));
 }
 
 std::string listeners(const Figures& figures) {
     std::string rows;
     for (const ListenerFigures& listener : figures.listeners) {
         const auto& c = listener.counters;
-        std::uint64_t waits = 0;
-        for (const std::uint64_t each : c.waits.counts) {
-            waits += each;
-        }
+        const std::uint64_t waits = c.waits.total();
         rows +=
             element("tr", words(html(listener.address)) + number(count(c.clients)) +
                               number(c.waiting == 0 ? "0" : element("span", count(c.waiting), "warn")) +
                               number(count(c.requests)) + number(bytes(static_cast<double>(c.bytes_served))) +
-                              number(count(waits)) + number(waits == 0 ? dash : nine_of_ten(c.waits, waits)) +
+                              number(count(waits)) + number(waits == 0 ? dash : nine_of_ten(c.waits)) +
                               number(count(c.refused)) + number(count(c.protocol_errors)));
     }
     return element("h2", "Clients") + table({":Listener", "Clients", "Waiting", "Requests", "Served",

@@ -48,8 +48,11 @@ std::string meaning(std::string_view status, std::string_view failure, std::stri
     if ((found && known->whole) || failure == "none" || (of_noise && !failed_test)) {
         return text;
     }
-    if (const std::string prefix = std::string(path) + ": "; detail.starts_with(prefix)) {
-        detail.remove_prefix(prefix.size());
+    // Its path is named already, with or without the kind before it.
+    for (const std::string_view known_already : {path, path.substr(path.find(':') + 1)}) {
+        if (detail.starts_with(std::string(known_already) + ": ")) {
+            detail.remove_prefix(known_already.size() + 2);
+        }
     }
     std::string more(failed_test ? failure : "");
     more += (more.empty() || detail.empty() ? "" : ": ") + std::string(detail);

@@ -118,3 +118,69 @@ TEST_CASE("top: what is wrong, in words") {
     starting.sources.push_back({false, fields({"Source=2", "Status=Startup test"}), {}});
     CHECK(troubles(starting, &before).empty());
 }
+
+TEST_CASE("top: at 80 columns every name is there, and what is given up first is what matters least") {
+    Sample now = good(12, "52000");
+    const std::string serial = "NwBvBlg3OTBJORFD",
+                      path = "/dev/serial/by-id/usb-Simtec_Electronics_UDEKEY01-if00";
+    now.sources[0].health.add("SerialNo=" + serial);
+    now.sources[0].health.add("Path=" + path);
+    now.sources[0].health.add("Session=running");
+    now.sources[0].statistics = fields({"KeyTemperatureC=33.1", "KeyVoltage=3.291"});
+    now.sources.push_back({false,
+                           fields({"Source=2", "Status=Away: cannot connect: Connection refused",
+                                   "Failure=silence", "Path=egd:tcp:home.example:8888"}),
+                           {}});
+    const std::string listener =
+        "sealed:0.0.0.0:8889,peers=/etc/ekeyd/peers,max-clients=100,allow=192.0.2.0/24";
+    now.listeners.push_back(
+        {listener, fields({"clients=1", "waiting=0", "refused=0", "bytes=5", "waits=3", "waits-90=0.02"})});
+    const Sample before = good(10, "50000");
+    const auto at = [&](std::size_t width) { return view(now, &before, width); };
+
+    const auto narrow = at(80);
+    for (const ViewLine& line : narrow) {
+        CHECK_MESSAGE(line.text.size() <= 80, line.text);
+    }
+    CHECK(shows(narrow, serial));
+    CHECK(shows(narrow, "egd:tcp:home.example:8888"));
+    CHECK(shows(narrow, "  sealed:0.0.0.0:8889"));
+    CHECK(shows(narrow, "3.29 V"));
+    CHECK_FALSE(shows(narrow, "TOTAL  FAILED"));
+    CHECK(shows(narrow, "! Source 2 (egd:tcp:home.example:8888): it cannot be reached, and is tried again"));
+    CHECK(shows(narrow, "Connection refused)."));    // at a blank, below
+    CHECK(shows(narrow, "Away: cannot connect...")); // in the table
+    CHECK_FALSE(shows(narrow, "SESSION"));
+    CHECK(shows(at(110), "TOTAL"));
+    const auto wide = at(250);
+    CHECK(shows(wide, "running "));
+    CHECK(shows(wide, serial + " " + path));
+    CHECK(shows(wide, listener));
+    CHECK(shows(wide, "  <0.020 s  "));
+    CHECK(shows(view(now, &before), listener));
+    for (const std::size_t width : {1, 2, 3, 5, 20, 40, 60}) {
+        const auto lines = at(width);
+        CHECK(lines.size() > 5);
+    }
+    // One that fits in no window goes on below, and is whole.
+    CHECK(shows(at(60), "    NwBvBlg3OTBJORFD"));
+}
+
+TEST_CASE("top: the kernel's pool is told when the daemon tells of it") {
+    Sample now = good(12, "1");
+    CHECK_FALSE(shows(view(now, nullptr), "kernel's pool"));
+    now.daemon.add("KernelEntropyBits=250");
+    now.daemon.add("KernelPoolBits=256");
+    CHECK(shows(view(now, nullptr), "; kernel's pool 250 of 256 bits"));
+}
+
+TEST_CASE("top: lines break at blanks, within words only where there is none") {
+    using Lines = std::vector<std::string>;
+    CHECK(wrap("", 5) == Lines{""});
+    CHECK(wrap("one two", 7) == Lines{"one two"});
+    CHECK(wrap("one two", 6) == Lines{"one", "two"});
+    CHECK(wrap("! one two three", 9, 2) == Lines{"! one two", "  three"});
+    CHECK(wrap("abcdefgh", 3) == Lines{"abc", "def", "gh"});
+    CHECK(wrap("   abcdefgh i", 6, 2) == Lines{"   abc", "  defg", "  h i"});
+    CHECK(wrap("abc", 1, 4) == Lines{"a", "b", "c"});
+}

@@ -98,6 +98,8 @@ TEST_CASE("the status word names the cause, whatever failed beside it") {
           "it is unplugged, or cannot be opened; it is looked for");
     CHECK(meaning("Closed", "silence", "/dev/a: No such file or directory") ==
           "it cannot be opened or read; it is tried again (No such file or directory)");
+    CHECK(metrics::meaning("Closed", "silence", "/dev/b: no", "tty:/dev/b") ==
+          "it cannot be opened or read; it is tried again (no)");
     CHECK(meaning("Away: cannot connect: Connection refused", "silence", "egd:unix:/x: cannot connect") ==
           "it cannot be reached, and is tried again (cannot connect: Connection refused)");
     CHECK(meaning("A new word", "none", "") == "A new word");
