@@ -25,7 +25,7 @@ metrics::Figures Pipeline::figures() const {
                 drbg.bytes_out()};
     for (const auto& listener : listeners_) {
         const std::string where = listener->bound_address();
-        out.listeners.push_back({where, listener->counters(), !where.starts_with("http:")});
+        out.listeners.push_back({where, listener->counters(), !where.starts_with("http:"), std::nullopt});
     }
     for (const auto& sink : sinks_) {
         out.sinks.push_back({sink->address(), sink->state(), sink->bytes_written()});

@@ -5,6 +5,8 @@
 #include <cstdio>
 
 #include "ekeyd/http/make.h"
+#include "ekeyd/metrics/exposition.h"
+#include "ekeyd/metrics/host.h"
 #include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/refusal.h"
 
@@ -147,7 +149,8 @@ std::vector<std::string> Pipeline::listeners() const {
                         field("network-full", c.network_full) + field("timed-out", c.timed_out) +
                         field("delayed", c.delayed) + field("held-back", c.held_back) +
                         field("written", c.bytes_written) + field("mixed", c.bytes_mixed) +
-                        field("turned-away", c.turned_away));
+                        field("turned-away", c.turned_away) + field("waits", c.waits.total()) +
+                        (c.waits.total() > 0 ? "\twaits-90=" + metrics::number(c.waits.nine_of_ten()) : ""));
     }
     return lines;
 }
@@ -190,6 +193,13 @@ Result<std::vector<std::string>> Pipeline::health(std::optional<unsigned> number
              {"XorReseeds", std::to_string(xor_.reseeds())},
              {"DrbgReseeds", std::to_string(pool_.drbg().reseeds())},
              {"DrbgBytesOut", std::to_string(pool_.drbg().bytes_out())}});
+    const auto kernel = metrics::read_kernel();
+    for (const auto& [name, figure] :
+         {std::pair{"KernelEntropyBits", kernel.entropy_bits}, {"KernelPoolBits", kernel.pool_bits}}) {
+        if (figure) {
+            add_all({{name, std::to_string(static_cast<std::uint64_t>(*figure))}});
+        }
+    }
     for (const auto& [n, stage] : stages_) {
         add_all(stage->health());
     }

@@ -265,6 +265,10 @@ Statistics Stage::health() const {
     count("SilenceFailures", c.silence);
     count("DeviceFailures", c.device);
     out.emplace_back("Address", identity_.address);
+    count("FipsRateFailures", c.fips_rate);
+    if (const auto session = source_->figures().session) {
+        out.emplace_back("Session", session->state);
+    }
     return out;
 }
 
@@ -273,7 +277,7 @@ metrics::SourceFigures Stage::figures() const {
     out.number = identity_.number;
     out.address = identity_.address;
     out.status = status();
-    out.min_entropy = claims_.min_entropy;
+    out.min_entropy = min_entropy();
     out.health = monitor_->state();
     out.failure = monitor_->failure();
     out.detail = monitor_->detail();

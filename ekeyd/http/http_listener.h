@@ -3,7 +3,7 @@
 //     /          one page for people
 //     /metrics   the Prometheus text format
 //     /healthz   200: the daemon turns
-//     /readyz    200: seeded, and a source is healthy; else 503 with the reason
+//     /readyz    200: seeded, and a source that counts is healthy; else 503 with the reason
 #pragma once
 
 #include <memory>

@@ -1,7 +1,7 @@
 #include "ekeyd/http/page.h"
 
+#include <cmath>
 #include <ctime>
-#include <limits>
 
 #include <sodium.h>
 
@@ -57,16 +57,17 @@ std::string table(std::initializer_list<std::string_view> headings, const std::s
 std::string verdict(const Figures& figures) {
     const std::string why = metrics::why_not_ready(figures);
     const auto troubles = metrics::troubles(figures);
+    const std::string title = why.empty() ? "Ready" : "Not ready: " + html(why);
     if (troubles.empty()) {
-        return element("div", "Ready. Nothing is wrong.", "verdict good");
+        return element("div", title + (why.empty() ? ". Nothing is wrong." : "."),
+                       why.empty() ? "verdict good" : "verdict bad");
     }
     std::string list;
     for (const std::string& trouble : troubles) {
         list += element("li", html(trouble));
     }
     return element("div",
-                   (why.empty() ? "Ready, but this is wrong:" : "Not ready: clients wait. This is wrong:") +
-                       element("ul", list),
+                   title + (why.empty() ? ", but this is wrong:" : ". This is wrong:") + element("ul", list),
                    why.empty() ? "verdict warn" : "verdict bad");
 }
 
@@ -128,7 +129,7 @@ std::string sources(const Figures& figures) {
         rows += element(
             "tr", number(std::to_string(source.number)) + words(html(source.address), serial) +
                       words(state_of(source), session) + number(source.rate ? rate(*source.rate) : dash) +
-                      number(bytes(static_cast<double>(c.bytes_tested))) +
+                      number(bytes(static_cast<double>(c.bytes_released))) +
                       number(count(c.blocks_failed) + " of " + count(c.blocks_passed + c.blocks_failed)) +
                       number(failures_of(source)) +
                       number(device.kelvin ? fixed(*device.kelvin - 273.15, 1) + "\xc2\xa0\xc2\xb0"
@@ -140,7 +141,7 @@ std::string sources(const Figures& figures) {
                                             : dash));
     }
     return element("h2", "Keys and other sources") +
-           table({"Nr", ":Source", ":State", "Rate", "Tested", "FIPS blocks failed", "Health failures",
+           table({"Nr", ":Source", ":State", "Rate", "Passed", "FIPS blocks failed", "Health failures",
                   "Temperature", "Voltage", "Shannon L / R"},
                  rows, "There is none.");
 }
@@ -164,33 +165,24 @@ std::string plots(const Figures& figures, const metrics::History& history) {
     return element("h2", "The last hour") + element("div", all, "plots");
 }
 
-// The bound below which nine of ten waits were.
-std::string nine_of_ten(const WaitHistogram& waits, std::uint64_t all) {
-    std::uint64_t so_far = 0;
-    for (std::size_t i = 0; i < waits.bounds.size(); ++i) {
-        so_far += waits.counts[i];
-        if (so_far * 10 >= all * 9) {
-            const double bound = waits.bounds[i];
-            return "\xe2\x89\xa4 " + (bound < 1 ? fixed(bound * 1000, 0) + "\xc2\xa0ms"
-                                                : span(std::chrono::seconds(static_cast<int>(bound))));
-        }
-    }
-    return "over 1\xc2\xa0h";
+std::string nine_of_ten(const WaitHistogram& waits) {
+    const double bound = waits.nine_of_ten();
+    return !std::isfinite(bound)
+               ? "over 1\xc2\xa0h"
+               : "\xe2\x89\xa4 " + (bound < 1 ? fixed(bound * 1000, 0) + "\xc2\xa0ms"
+                                              : span(std::chrono::seconds(static_cast<int>(bound))));
 }
 
 std::string listeners(const Figures& figures) {
     std::string rows;
     for (const ListenerFigures& listener : figures.listeners) {
         const auto& c = listener.counters;
-        std::uint64_t waits = 0;
-        for (const std::uint64_t each : c.waits.counts) {
-            waits += each;
-        }
+        const std::uint64_t waits = c.waits.total();
         rows +=
             element("tr", words(html(listener.address)) + number(count(c.clients)) +
                               number(c.waiting == 0 ? "0" : element("span", count(c.waiting), "warn")) +
                               number(count(c.requests)) + number(bytes(static_cast<double>(c.bytes_served))) +
-                              number(count(waits)) + number(waits == 0 ? dash : nine_of_ten(c.waits, waits)) +
+                              number(count(waits)) + number(waits == 0 ? dash : nine_of_ten(c.waits)) +
                               number(count(c.refused)) + number(count(c.protocol_errors)));
     }
     return element("h2", "Clients") + table({":Listener", "Clients", "Waiting", "Requests", "Served",
@@ -226,7 +218,10 @@ std::string page(const Figures& figures, const metrics::History& history, double
     return "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">"
            "<meta name=\"viewport\" content=\"width=device-width\"><meta http-equiv=\"refresh\" "
            "content=\"10\">" +
-           element("title", (metrics::troubles(figures).empty() ? "" : "(!) ") + ("ekeyd" + host)) +
+           element(
+               "title",
+               (metrics::troubles(figures).empty() && metrics::why_not_ready(figures).empty() ? "" : "(!) ") +
+                   ("ekeyd" + host)) +
            "<style>" + std::string(style) + "</style></head><body><header>" + element("h1", "ekeyd" + host) +
            element("p", "as of " + time_text(now)) + "</header><main>" + verdict(figures) +
            tiles(figures, now) + sources(figures) + plots(figures, history) + listeners(figures) +

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
+#include <numeric>
 
 #include "protocol/bytes.h"
 
@@ -24,6 +26,19 @@ struct WaitHistogram {
         const auto bound = std::lower_bound(bounds.begin(), bounds.end(), seconds);
         ++counts[static_cast<std::size_t>(bound - bounds.begin())];
         sum += waited;
+    }
+    std::uint64_t total() const { return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}); }
+    // The bound, in seconds, below which nine of ten waits were; infinite when it is above all bounds.
+    double nine_of_ten() const {
+        const std::uint64_t all = total();
+        std::uint64_t so_far = 0;
+        for (std::size_t i = 0; i < bounds.size(); ++i) {
+            so_far += counts[i];
+            if (so_far * 10 >= all * 9) {
+                return bounds[i];
+            }
+        }
+        return std::numeric_limits<double>::infinity();
     }
     WaitHistogram& operator+=(const WaitHistogram& more) {
         for (std::size_t i = 0; i < counts.size(); ++i) {

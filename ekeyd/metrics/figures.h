@@ -19,19 +19,21 @@ struct SourceFigures {
     unsigned number = 0; // what lists show
     std::string address; // as it was given
     SourceStatus status;
-    double min_entropy = 0; // bits a byte
+    double min_entropy = 0; // bits a byte that are counted now
     health::State health = health::State::starting;
     health::Failure failure = health::Failure::none; // why it is failed, or why it last was
     std::string detail;                              // one sentence of it
     health::Counters counters;
     DeviceFigures device;
-    std::optional<double> rate; // bytes of noise a second, over the last minute; of those who keep a history
+    std::optional<double> rate; // bytes of noise a second that passed its tests, over the last minute; of
+                                // those who keep a history
 };
 
 struct ListenerFigures {
     std::string address; // where it listens, without parameters
     Listener::Counters counters;
-    bool serves = true; // random bytes: its clients are those who may have to wait
+    bool serves = true;                         // random bytes: its clients are those who may have to wait
+    std::optional<std::uint64_t> served_lately; // bytes, in the last seconds; of those who keep a history
 };
 
 struct SinkFigures {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "ekeyd/metrics/meanings.h"
+
 namespace ekey::metrics {
 
 namespace {
@@ -30,20 +32,21 @@ void History::push(Series& series, double value) {
 }
 
 void History::add(const Figures& figures, Time now) {
-    Totals totals{now, {}, 0};
+    Totals totals{now, {}, {}, 0};
     double clients = 0, waiting = 0;
     for (const ListenerFigures& listener : figures.listeners) {
         if (!listener.serves) {
             continue;
         }
         totals.served += listener.counters.bytes_served;
+        totals.listeners[listener.address] = listener.counters.bytes_served;
         clients += static_cast<double>(listener.counters.clients);
         waiting += static_cast<double>(listener.counters.waiting);
     }
     const Totals* before = recent_.empty() ? nullptr : &recent_.back();
     std::map<unsigned, Series> kept;
     for (const SourceFigures& source : figures.sources) {
-        const std::uint64_t bytes = totals.sources[source.number] = source.counters.bytes_tested;
+        const std::uint64_t bytes = totals.sources[source.number] = source.counters.bytes_released;
         const auto old = sources_.find(source.number);
         Series& series = kept[source.number] = old == sources_.end() ? unknown() : old->second;
         const bool known = before != nullptr && before->sources.contains(source.number);
@@ -69,7 +72,20 @@ void History::fill_rates(Figures& figures, Time now) const {
         if (known == recent_.end() || now - known->when < std::chrono::seconds(1)) {
             continue;
         }
-        source.rate = rate(known->sources.at(source.number), source.counters.bytes_tested, now - known->when);
+        source.rate =
+            rate(known->sources.at(source.number), source.counters.bytes_released, now - known->when);
+    }
+    const auto last = std::find_if(recent_.rbegin(), recent_.rend(), [&](const Totals& totals) {
+        return now - totals.when >= std::chrono::duration<double>(patience);
+    });
+    if (last == recent_.rend()) {
+        return;
+    }
+    for (ListenerFigures& listener : figures.listeners) {
+        const auto before = last->listeners.find(listener.address);
+        if (before != last->listeners.end() && before->second <= listener.counters.bytes_served) {
+            listener.served_lately = listener.counters.bytes_served - before->second;
+        }
     }
 }
 

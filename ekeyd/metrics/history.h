@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "ekeyd/metrics/figures.h"
@@ -22,12 +23,13 @@ class History {
     // To be called once a step. Rates are those since the call before.
     void add(const Figures& figures, Time now);
 
-    // Fills in SourceFigures::rate: noise since the newest point that is about a minute old, or since the
-    // oldest one when all are younger; nothing for a source of which there is none yet.
+    // Fills in SourceFigures::rate: noise that has passed since the newest point that is about a minute old,
+    // or since the oldest one when all are younger; nothing for a source of which there is none yet. And what
+    // listeners have served since the newest point that is older than metrics::patience.
     void fill_rates(Figures& figures, Time now) const;
 
-    const Series* source(unsigned number) const;     // bytes of noise a second; null when there is none yet
-    const Series& pool() const { return pool_; }     // bytes held
+    const Series* source(unsigned number) const; // bytes a second that passed; null when there is none yet
+    const Series& pool() const { return pool_; } // bytes held
     const Series& served() const { return served_; } // random bytes a second, by all listeners
     const Series& clients() const { return clients_; }
     const Series& waiting() const { return waiting_; }
@@ -35,7 +37,8 @@ class History {
   private:
     struct Totals {
         Time when;
-        std::map<unsigned, std::uint64_t> sources; // bytes tested, by number
+        std::map<unsigned, std::uint64_t> sources;      // bytes released, by number
+        std::map<std::string, std::uint64_t> listeners; // bytes served, by address
         std::uint64_t served = 0;
     };
     static constexpr std::size_t minute = std::chrono::minutes(1) / step;

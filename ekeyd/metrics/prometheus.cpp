@@ -71,10 +71,10 @@ void add_sources(Exposition& out, const std::vector<SourceFigures>& sources) {
                             out.sample(of(s, {{"state", std::string(name(state))}}), int{s.health == state});
                         }
                     });
-    families.family("ekeyd_source_min_entropy", gauge, "What a byte of it is credited with, in bits.",
+    families.family("ekeyd_source_min_entropy", gauge, "What a byte of it is credited with now, in bits.",
                     [&](const Source& s) { out.sample(of(s), s.min_entropy); });
     families.family("ekeyd_source_rate_bytes_per_second", gauge,
-                    "Noise received, as an average of the last minute.", [&](const Source& s) {
+                    "Noise that passed its tests, as an average of the last minute.", [&](const Source& s) {
                         if (s.rate) {
                             out.sample(of(s), *s.rate);
                         }
@@ -195,7 +195,8 @@ void add_pool(Exposition& out, const Figures& figures) {
         out.sample({}, value);
     };
     single("ekeyd_seeded", gauge, "Whether bytes have been made that may be served.", int{seeded(figures)});
-    single("ekeyd_ready", gauge, "Whether /readyz says so: seeded, and a source is healthy.",
+    single("ekeyd_ready", gauge,
+           "Whether /readyz says so: seeded, and a source that counts (min-entropy above 0) is healthy.",
            int{why_not_ready(figures).empty()});
     single("ekeyd_pool_bytes", gauge, "Conditioned bytes that the pool holds.", pool.size);
     single("ekeyd_pool_capacity_bytes", gauge, "Bytes that the pool can hold.", pool.capacity);

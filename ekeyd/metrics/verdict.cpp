@@ -1,6 +1,8 @@
 #include "ekeyd/metrics/verdict.h"
 
-#include <algorithm>
+#include <optional>
+
+#include "ekeyd/metrics/meanings.h"
 
 namespace ekey::metrics {
 
@@ -15,21 +17,15 @@ std::string named(const SourceFigures& source) {
 }
 
 std::string trouble(const SourceFigures& source) {
+    if (source.status.ok && source.device.failure.empty()) {
+        return {};
+    }
     if (!source.device.failure.empty()) {
         return named(source) + " reports a failure of its own: " + source.device.failure + ".";
     }
-    if (source.health == health::State::failed) {
-        return named(source) + " has failed (" + std::string(name(source.failure)) +
-               "): " + (source.detail.empty() ? source.status.word : source.detail) +
-               ". Nothing of it is used.";
-    }
-    if (!source.status.ok && source.health == health::State::healthy) {
-        return named(source) + " delivers nothing: " + source.status.word + ".";
-    }
-    if (!source.status.ok && source.status.word != "Startup test") {
-        return named(source) + " has delivered nothing yet: " + source.status.word + ".";
-    }
-    return {};
+    const auto failure = source.health == health::State::failed ? source.failure : health::Failure::none;
+    const std::string what = meaning(source.status.word, name(failure), source.detail, source.status.path);
+    return what.empty() ? "" : named(source) + ": " + what + ".";
 }
 
 } // namespace
@@ -39,23 +35,19 @@ bool seeded(const Figures& figures) {
 }
 
 std::string why_not_ready(const Figures& figures) {
-    if (figures.sources.empty()) {
-        return "there is no source";
+    Readiness now;
+    now.sources = figures.sources.size();
+    now.seeded = seeded(figures);
+    for (const SourceFigures& source : figures.sources) {
+        const bool healthy = source.status.ok && source.health == health::State::healthy;
+        now.healthy += healthy;
+        now.counting += healthy && source.min_entropy > 0;
     }
-    if (!seeded(figures)) {
-        return "not seeded: no source has delivered enough yet";
-    }
-    const bool healthy = std::any_of(figures.sources.begin(), figures.sources.end(), [](const auto& source) {
-        return source.status.ok && source.health == health::State::healthy;
-    });
-    return healthy ? "" : "no source is healthy";
+    return why_not_ready(now);
 }
 
 std::vector<std::string> troubles(const Figures& figures) {
     std::vector<std::string> all;
-    if (const std::string why = why_not_ready(figures); !why.empty()) {
-        all.push_back("The daemon is not ready: " + why + ".");
-    }
     for (const SourceFigures& source : figures.sources) {
         if (std::string one = trouble(source); !one.empty()) {
             all.push_back(std::move(one));
@@ -67,9 +59,12 @@ std::vector<std::string> troubles(const Figures& figures) {
         }
     }
     for (const ListenerFigures& listener : figures.listeners) {
-        if (listener.counters.waiting > 0 && figures.pool.size == 0) {
-            all.push_back(std::to_string(listener.counters.waiting) + " clients of " + listener.address +
-                          " wait: the pool is empty.");
+        const auto& served = listener.served_lately;
+        if (const std::string one =
+                waiting_in_vain(listener.address, static_cast<double>(listener.counters.waiting),
+                                served ? std::optional(static_cast<double>(*served)) : std::nullopt);
+            !one.empty()) {
+            all.push_back(one + ".");
         }
     }
     return all;

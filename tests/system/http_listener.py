@@ -16,40 +16,7 @@ import zlib
 from clients import Egd, connect, free_port
 from daemons import Ekeyd, Softkey
 from harness import Failure, build_folder, check, check_contains, check_equal, main, need, source_folder, test, wait_until
-
-
-class Http:
-    """A daemon's HTTP listener."""
-
-    def __init__(self, port):
-        self.port = port
-        self.setting = f"listen = http:127.0.0.1:{port}"
-
-    def ask(self, path, method="GET"):
-        """Status, headers and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request(method, path)
-            answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read().decode()
-        finally:
-            connection.close()
-
-    def metrics(self):
-        """Every sample: "name{labels}" and its value."""
-        status, headers, body = self.ask("/metrics")
-        check_equal(status, 200, "the status of /metrics")
-        check_equal(headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8", "its type")
-        lines = [line.rpartition(" ") for line in body.splitlines() if not line.startswith("#")]
-        samples = {name: float(value) for name, _, value in lines}
-        check_equal(len(samples), len(lines), "the number of samples, each with labels of its own")
-        return samples
-
-    def value(self, pattern):
-        """The one sample whose name and labels match."""
-        found = [value for name, value in self.metrics().items() if re.search(pattern, name)]
-        check(len(found) == 1, f"{len(found)} samples match {pattern}")
-        return found[0]
+from web import Http, start
 
 
 def promtool():
@@ -65,12 +32,6 @@ def check_with_promtool(*arguments, text=None):
     # It tells what it does not like on standard error and ends with 0 or 3.
     check(checked.returncode == 0 and not checked.stderr.strip(),
           f"promtool check {arguments[0]}: status {checked.returncode}, {checked.stdout}{checked.stderr}")
-
-
-def start(run, *settings, softkeys=None, **options):
-    http_listener = Http(free_port())
-    keys = [Softkey(run)] if softkeys is None else softkeys
-    return http_listener, Ekeyd(run, http_listener.setting, *settings, softkeys=keys, **options), keys
 
 
 @test("http: metrics pass promtool and tell what clients, sources, sinks and the kernel do")

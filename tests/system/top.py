@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 import termios
 import threading
 import time
@@ -23,7 +24,7 @@ SHOW_CURSOR = b"\x1b[?25h"
 class Terminal:
     """A pseudo-terminal with a program on it, whose controlling terminal it is."""
 
-    def __init__(self, run, *arguments, rows=24, columns=100):
+    def __init__(self, run, *arguments, rows=24, columns=100, kind="xterm"):
         self.master, self.slave = os.openpty()
         self.resize(rows, columns)
         self.found = termios.tcgetattr(self.slave)
@@ -34,7 +35,7 @@ class Terminal:
             fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0)
             for number in range(3):
                 os.dup2(self.slave, number)
-            os.environ["TERM"] = "xterm"
+            os.environ["TERM"] = kind
             os.execv(program("ekeydctl"), ["ekeydctl", *arguments])
         self.status = None
         run.ends_with(self)
@@ -129,7 +130,7 @@ def once(run):
     good = check_contains(text, rf"(?m)^ +1  Running OK .*{re.escape(keys[0].serial)} {re.escape(keys[0].path)}$", "the good key")
     row = next(line for line in good.splitlines() if keys[0].serial in line)
     check_contains(row, r"  [1-9][\d.]* kB/s .* 0 +\d+ +\d+\.\d C +3\.\d\d V  ", "its rate, failures, temperature and voltage")
-    check_contains(text, rf"(?m)^ +1 +[01] +[1-9][\d.]*/s +[1-9][\d.]* k?B/s .*{re.escape(daemon.egd)}", "the listener")
+    check_contains(text, rf"(?m)^ +1 +[01] +(?:<[\d.]+ s|-) +[1-9][\d.]*/s +[1-9][\d.]* k?B/s .*{re.escape(daemon.egd)}", "the listener")
     check_contains(text, rf"(?m)B  file:{re.escape(run.path('out'))}: ok$", "the sink")
     # The rate of a key that sends 1,000 packets of 32 bytes a second, of which a loaded machine may miss some.
     rate = float(re.search(r"  ([\d.]+) kB/s", row).group(1))
@@ -148,7 +149,7 @@ def live(run):
     terminal.resize(30, 100)
     terminal.wait_frame(lambda t: "LISTENER" in t, "thirty rows")
     daemon.program.stop()
-    terminal.wait_frame(lambda t: "is ekeyd running?" in t.replace("\n", "") and "What it said last:" in t, "the daemon is gone")
+    terminal.wait_frame(lambda t: "is ekeyd running?" in re.sub("\n *", " ", t) and "What it said last:" in t, "the daemon is gone")
     daemon.start()
     terminal.wait_frame(lambda t: "is ekeyd running?" not in t and "Nothing is wrong." in t, "the daemon is back")
     os.write(terminal.master, b"xq")
@@ -208,6 +209,41 @@ def stuck(run):
         time.sleep(0.05)
     terminal.status = 0
     check_equal(termios.tcgetattr(terminal.slave), terminal.found, "the terminal's settings")
+
+
+@test("ekeydctl top: at 80 by 24 the serial number of the key and the listener's address are there, and no line is cut")
+def eighty(run):
+    key = Softkey(run)
+    daemon = Ekeyd(run, f"source = tty:{run.path('absent-with-a-name-that-is-rather-long')}", softkeys=[key])
+    daemon.seeded()
+    terminal = Terminal(run, "--socket", daemon.control, "top", "--interval", "1", columns=80)
+    lines = terminal.wait_frame(lambda t: "kB/s" in t and "LISTENER" in t and " V " in t, "a frame with rates")
+    text = "\n".join(lines)
+    check_contains(text, rf"(?m)^ +1  Running OK .* {re.escape(key.serial)}\s*$", "the key's row, with its serial number")
+    check_contains(text, rf"(?m) {re.escape(daemon.egd)}\s*$", "the listener")
+    check_contains(re.sub("\n +", " ", text), r"! Source 2 .*No such file or directory\)\.", "what is wrong, whole")
+    check_contains(text, r"kernel's pool \d+ of \d+", "the kernel's pool")
+    os.write(terminal.master, b"q")
+    terminal.wait()
+    terminal.check_left_as_found()
+
+
+@test("ekeydctl top: on TERM=dumb it is printed once, without an escape; a full disk is an error, for it and for --json")
+def dumb_and_full(run):
+    daemon = Ekeyd(run, softkeys=[Softkey(run)])
+    daemon.seeded()
+    terminal = Terminal(run, "--socket", daemon.control, "top", "--interval", "1", columns=80, kind="dumb")
+    terminal.wait()
+    check_equal(terminal.status, 0, "exit status on a dumb terminal")
+    text = terminal.written.decode("ascii")
+    check("\x1b" not in text, f"{text!r}")
+    check_contains(text, "Nothing is wrong", "what it prints")
+    check(max(map(len, text.splitlines())) <= 80, "a line is longer than the window")
+    for words in (["top", "--interval", "1"], ["list", "--json"], ["stats", "1", "--json"], ["health", "--json"], ["list"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([program("ekeydctl"), "--socket", daemon.control, *words], stdout=full, stderr=subprocess.PIPE,
+                                  text=True, timeout=DEADLINE, check=False)
+        check_equal((done.returncode, done.stderr), (1, "ekeydctl: cannot write to standard output\n"), f"{words} on a full disk")
 
 
 class Hostile:

@@ -27,20 +27,6 @@ constexpr std::string_view style_of(ViewLine::Style style) {
     return "";
 }
 
-// Tables are cut at the window's edge; what is wrong goes on below.
-std::vector<ViewLine> fit(std::span<const ViewLine> lines, std::size_t columns) {
-    std::vector<ViewLine> fitted;
-    for (const ViewLine& line : lines) {
-        std::string_view rest(line.text);
-        do {
-            const std::string_view part = rest.substr(0, columns);
-            fitted.push_back({line.style, std::string(part)});
-            rest.remove_prefix(part.size());
-        } while (!rest.empty() && line.style == ViewLine::Style::trouble);
-    }
-    return fitted;
-}
-
 // Those that end the program, and those that the terminal sends.
 sigset_t handled_signals() {
     sigset_t set;
@@ -137,12 +123,19 @@ bool Screen::put(std::string_view text, std::optional<Duration> patience) {
     return true;
 }
 
-void Screen::draw(std::span<const ViewLine> lines) {
+Screen::Size Screen::size() const {
     winsize size{};
     // Not known (a serial line): as a terminal of old.
     const bool known = ioctl(out_.get(), TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0;
-    const std::size_t rows = known ? size.ws_row : 24, columns = known ? size.ws_col : 80;
-    std::vector<ViewLine> fitted = fit(lines, columns);
+    return known ? Size{size.ws_row, size.ws_col} : Size{24, 80};
+}
+
+void Screen::draw(std::span<const ViewLine> lines, Size window) {
+    const auto [rows, columns] = window;
+    std::vector<ViewLine> fitted(lines.begin(), lines.end());
+    for (ViewLine& line : fitted) {
+        line.text.resize(std::min(line.text.size(), columns));
+    }
     if (fitted.size() > rows) {
         fitted.resize(rows);
         fitted.back() = {ViewLine::Style::heading,

@@ -23,9 +23,13 @@ class Screen {
     Screen& operator=(Screen&&) = delete;
     ~Screen();
 
+    struct Size {
+        std::size_t rows, columns;
+    };
+    Size size() const;
     // Draws as much as fits. A terminal that takes nothing (Ctrl-S) is waited for until something else
     // happens.
-    void draw(std::span<const ViewLine> lines);
+    void draw(std::span<const ViewLine> lines, Size window);
 
     enum class Event { timeout, redraw, quit };
     // Waits for a key, a signal or the time. Ctrl-Z is obeyed: the program is stopped in there.

@@ -4,6 +4,7 @@
 #include <optional>
 #include <thread>
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "ekeyd/ctl/text.h"
@@ -29,7 +30,9 @@ Result<void> print_once(Connection& connection, const Job& job) {
     if (!second) {
         return fail(second.error().what);
     }
-    for (const ViewLine& line : view(*second, &*first)) {
+    winsize window{}; // of a terminal that cannot be drawn on
+    const bool narrow = ioctl(fileno(job.out), TIOCGWINSZ, &window) == 0 && window.ws_col > 0;
+    for (const ViewLine& line : view(*second, &*first, narrow ? window.ws_col : any_width)) {
         std::fprintf(job.out, "%s\n", line.text.c_str());
     }
     return {};
@@ -62,14 +65,16 @@ class Watch {
         before_ = std::exchange(now_, std::move(*sample));
     }
 
-    std::vector<ViewLine> lines() const {
+    std::vector<ViewLine> lines(std::size_t width) const {
         std::vector<ViewLine> lines;
         if (!trouble_.empty()) {
-            lines.push_back({ViewLine::Style::trouble, "! " + clean_ascii(trouble_)});
+            for (std::string& one : wrap("! " + clean_ascii(trouble_), width, 2)) {
+                lines.push_back({ViewLine::Style::trouble, std::move(one)});
+            }
             lines.push_back({ViewLine::Style::plain, now_ ? "What it said last:" : ""});
         }
         if (now_) {
-            const auto rest = view(*now_, before_ ? &*before_ : nullptr);
+            const auto rest = view(*now_, before_ ? &*before_ : nullptr, width);
             lines.insert(lines.end(), rest.begin(), rest.end());
         }
         return lines;
@@ -105,7 +110,8 @@ Result<void> top(Connection& connection, const Job& job) {
             watch.look();
             next = std::chrono::steady_clock::now() + job.interval;
         }
-        screen->draw(watch.lines());
+        const Screen::Size window = screen->size();
+        screen->draw(watch.lines(window.columns), window);
         if (screen->next(next) == Screen::Event::quit) {
             return {};
         }

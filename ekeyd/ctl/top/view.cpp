@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "ekeyd/ctl/text.h"
+#include "ekeyd/ctl/top/table.h"
 #include "ekeyd/ctl/top/troubles.h"
 
 namespace ekey::ctl {
@@ -39,25 +40,14 @@ std::string figure(std::optional<double> number, int digits = 0, const char* uni
     return number ? decimal(*number, digits) + unit : "-";
 }
 
-// Columns: a positive width is filled on the left, a negative one on the right.
-class Row {
-  public:
-    Row& add(int width, std::string_view text) {
-        const auto columns = static_cast<std::size_t>(std::abs(width));
-        const std::string fill(columns > text.size() ? columns - text.size() : 0, ' ');
-        text_ += "  " + (width > 0 ? fill : "") + std::string(text) + (width < 0 ? fill : "");
-        return *this;
+void add_table(const Table& table, std::size_t width, Lines& lines) {
+    Style style = Style::heading;
+    for (std::string& line : table.lines(width)) {
+        lines.push_back({std::exchange(style, Style::plain), std::move(line)});
     }
-    std::string take() {
-        text_.erase(text_.find_last_not_of(' ') + 1);
-        return std::move(text_);
-    }
+}
 
-  private:
-    std::string text_;
-};
-
-void add_pool(const Sample& now, const Sample* before, double seconds, Lines& lines) {
+void add_pool(const Sample& now, const Sample* before, double seconds, std::size_t width, Lines& lines) {
     constexpr double bar_width = 20;
     const double size = now.daemon.number("PoolBytes").value_or(0);
     const double capacity = now.daemon.number("PoolCapacity").value_or(0);
@@ -66,114 +56,124 @@ void add_pool(const Sample& now, const Sample* before, double seconds, Lines& li
     std::string bar(filled, '#');
     bar.resize(static_cast<std::size_t>(bar_width), '.');
     const Fields* old = before == nullptr ? nullptr : &before->daemon;
-    lines.push_back({Style::plain,
-                     "Pool [" + bar + "] " + decimal(part * 100, 0) + " %" + " of " + amount(capacity, "B") +
-                         ", in " + amount(rate(now.daemon, old, "PoolBytesIn", seconds), "B/s") + ", out " +
-                         amount(rate(now.daemon, old, "PoolBytesOut", seconds), "B/s") + ", waiting " +
-                         figure(now.daemon.number("PoolWaiting"))});
+    std::string line = "Pool [" + bar + "] " + decimal(part * 100, 0) + " %" + " of " +
+                       amount(capacity, "B") + ", in " +
+                       amount(rate(now.daemon, old, "PoolBytesIn", seconds), "B/s") + ", out " +
+                       amount(rate(now.daemon, old, "PoolBytesOut", seconds), "B/s") + ", waiting " +
+                       figure(now.daemon.number("PoolWaiting"));
+    if (const auto bits = now.daemon.number("KernelEntropyBits")) {
+        line += "; kernel's pool " + figure(bits) + " of " + figure(now.daemon.number("KernelPoolBits")) +
+                " bits";
+    }
+    for (std::string& one : wrap(line, width, 2)) {
+        lines.push_back({Style::plain, std::move(one)});
+    }
 }
 
-void add_troubles(const Sample& now, const Sample* before, Lines& lines) {
+void add_troubles(const Sample& now, const Sample* before, std::size_t width, Lines& lines) {
     const auto all = troubles(now, before);
     if (all.empty()) {
         lines.push_back({Style::plain, "Nothing is wrong."});
     }
-    for (const std::string& one : all) {
-        lines.push_back({Style::trouble, "! " + one});
+    for (const std::string& trouble : all) {
+        for (std::string& one : wrap("! " + trouble, width, 2)) {
+            lines.push_back({Style::trouble, std::move(one)});
+        }
     }
 }
 
-std::string source_row(const SourceSample& source, const SourceSample* before, double seconds) {
-    const Fields& health = source.health;
-    const std::string serial = clean_ascii(health.text("SerialNo"));
-    return Row()
-        .add(3, clean_ascii(health.text("Source")))
-        .add(-21, clean_ascii(health.text("Status")))
-        .add(10, amount(rate(health, before == nullptr ? nullptr : &before->health, "BytesReleased", seconds),
-                        "B/s"))
-        .add(8, amount(health.number("BytesReleased"), "B"))
-        .add(6, figure(health_failures(health)))
-        .add(6, figure(health.number("FipsBlocksFailed")))
-        .add(7, figure(source.statistics.number("KeyTemperatureC"), 1, " C"))
-        .add(6, figure(source.statistics.number("KeyVoltage"), 2, " V"))
-        .add(-1, (serial.empty() ? "" : serial + " ") + clean_ascii(health.text("Path")))
-        .take();
-}
-
-void add_sources(const Sample& now, const Sample* before, double seconds, Lines& lines) {
-    const std::string head = Row()
-                                 .add(3, "NR")
-                                 .add(-21, "STATUS")
-                                 .add(10, "RATE")
-                                 .add(8, "TOTAL")
-                                 .add(6, "FAILED")
-                                 .add(6, "FIPS")
-                                 .add(7, "TEMP")
-                                 .add(6, "SUPPLY")
-                                 .add(-1, "SOURCE")
-                                 .take();
-    lines.push_back({Style::heading, head});
+void add_sources(const Sample& now, const Sample* before, double seconds, std::size_t width, Lines& lines) {
+    // The longest status word is that of a vanished key; one that says why it is away is told in full above.
+    constexpr std::size_t longest_status = std::string_view("Key closed. (Vanished?)").size();
+    Table table({{"NR", 3, 10, false, 0},
+                 {"STATUS", 10, longest_status, true, 0},
+                 {"SESSION", 7, 12, true, 1},
+                 {"RATE", 10, 12, false, 0},
+                 {"TOTAL", 8, 12, false, 2},
+                 {"FAILED", 6, 12, false, 0},
+                 {"FIPS", 6, 12, false, 3},
+                 {"TEMP", 7, 12, false, 4},
+                 {"SUPPLY", 6, 12, false, 5}},
+                "SOURCE");
     for (const SourceSample& source : now.sources) {
-        lines.push_back({Style::plain, source_row(source, same(before, source), seconds)});
+        const Fields& health = source.health;
+        const SourceSample* const old = same(before, source);
+        const std::string serial = clean_ascii(health.text("SerialNo"));
+        const std::string path = clean_ascii(health.text("Path")),
+                          session = clean_ascii(health.text("Session"));
+        table.add(
+            {clean_ascii(health.text("Source")), clean_ascii(health.text("Status")),
+             session.empty() ? "-" : session,
+             amount(rate(health, old == nullptr ? nullptr : &old->health, "BytesReleased", seconds), "B/s"),
+             amount(health.number("BytesReleased"), "B"), figure(health_failures(health)),
+             figure(health.number("FipsBlocksFailed")),
+             figure(source.statistics.number("KeyTemperatureC"), 1, " C"),
+             figure(source.statistics.number("KeyVoltage"), 2, " V")},
+            serial.empty() ? path : serial, (serial.empty() ? "" : serial + " ") + path);
     }
+    add_table(table, width, lines);
 }
 
-void add_listeners(const Sample& now, const Sample* before, double seconds, Lines& lines) {
-    lines.push_back({Style::heading, Row()
-                                         .add(7, "CLIENTS")
-                                         .add(7, "WAITING")
-                                         .add(10, "REQUESTS")
-                                         .add(10, "RATE")
-                                         .add(8, "TOTAL")
-                                         .add(7, "REFUSED")
-                                         .add(-1, "LISTENER")
-                                         .take()});
+// The bound of the histogram below which nine of ten waits were.
+std::string most_waits(const Fields& counters) {
+    if (counters.text("waits-90") == "+Inf") {
+        return "> 1 h";
+    }
+    const auto bound = counters.number("waits-90");
+    return bound ? "<" + decimal(*bound, *bound < 1 ? 3 : 0) + " s" : "-";
+}
+
+void add_listeners(const Sample& now, const Sample* before, double seconds, std::size_t width, Lines& lines) {
+    Table table({{"CLIENTS", 7, 12, false, 0},
+                 {"WAITING", 7, 12, false, 0},
+                 {"90% WAIT", 8, 12, false, 3},
+                 {"REQUESTS", 10, 12, false, 2},
+                 {"RATE", 10, 12, false, 0},
+                 {"TOTAL", 8, 12, false, 1},
+                 {"REFUSED", 7, 12, false, 4}},
+                "LISTENER");
     for (const OutletSample& listener : now.listeners) {
         const Fields& c = listener.counters;
         const Fields* old = before == nullptr ? nullptr : same_counters(before->listeners, listener);
-        lines.push_back({Style::plain, Row()
-                                           .add(7, figure(c.number("clients")))
-                                           .add(7, figure(c.number("waiting")))
-                                           .add(10, figure(rate(c, old, "requests", seconds), 1, "/s"))
-                                           .add(10, amount(rate(c, old, "bytes", seconds), "B/s"))
-                                           .add(8, amount(c.number("bytes"), "B"))
-                                           .add(7, figure(c.number("refused")))
-                                           .add(-1, clean_ascii(listener.address))
-                                           .take()});
+        const std::string address = clean_ascii(listener.address);
+        table.add({figure(c.number("clients")), figure(c.number("waiting")), most_waits(c),
+                   figure(rate(c, old, "requests", seconds), 1, "/s"),
+                   amount(rate(c, old, "bytes", seconds), "B/s"), amount(c.number("bytes"), "B"),
+                   figure(c.number("refused"))},
+                  address.substr(0, address.find(',')), address);
     }
+    add_table(table, width, lines);
 }
 
-void add_sinks(const Sample& now, const Sample* before, double seconds, Lines& lines) {
-    lines.push_back(
-        {Style::heading, Row().add(10, "RATE").add(8, "TOTAL").add(-1, "SINK, AND HOW IT IS").take()});
+void add_sinks(const Sample& now, const Sample* before, double seconds, std::size_t width, Lines& lines) {
+    Table table({{"RATE", 10, 12, false, 0}, {"TOTAL", 8, 12, false, 1}}, "SINK, AND HOW IT IS");
     for (const OutletSample& sink : now.sinks) {
         const Fields* old = before == nullptr ? nullptr : same_counters(before->sinks, sink);
-        lines.push_back({Style::plain, Row()
-                                           .add(10, amount(rate(sink.counters, old, "bytes", seconds), "B/s"))
-                                           .add(8, amount(sink.counters.number("bytes"), "B"))
-                                           .add(-1, clean_ascii(sink.address) + ": " +
-                                                        clean_ascii(sink.counters.text("state")))
-                                           .take()});
+        const std::string name = clean_ascii(sink.address) + ": " + clean_ascii(sink.counters.text("state"));
+        table.add({amount(rate(sink.counters, old, "bytes", seconds), "B/s"),
+                   amount(sink.counters.number("bytes"), "B")},
+                  name, name);
     }
+    add_table(table, width, lines);
 }
 
 } // namespace
 
-std::vector<ViewLine> view(const Sample& now, const Sample* before) {
+std::vector<ViewLine> view(const Sample& now, const Sample* before, std::size_t width) {
     const double seconds = before == nullptr ? 0 : std::chrono::duration<double>(now.at - before->at).count();
     Lines lines;
     lines.push_back({Style::heading, clean_ascii(now.version)});
-    add_pool(now, before, seconds, lines);
-    add_troubles(now, before, lines);
+    add_pool(now, before, seconds, width, lines);
+    add_troubles(now, before, width, lines);
     lines.push_back({Style::plain, ""});
-    add_sources(now, before, seconds, lines);
+    add_sources(now, before, seconds, width, lines);
     if (!now.listeners.empty()) {
         lines.push_back({Style::plain, ""});
-        add_listeners(now, before, seconds, lines);
+        add_listeners(now, before, seconds, width, lines);
     }
     if (!now.sinks.empty()) {
         lines.push_back({Style::plain, ""});
-        add_sinks(now, before, seconds, lines);
+        add_sinks(now, before, seconds, width, lines);
     }
     return lines;
 }

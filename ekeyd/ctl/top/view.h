@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ekeyd/ctl/top/sample.h"
+#include "ekeyd/ctl/top/table.h"
 
 namespace ekey::ctl {
 
@@ -13,7 +14,8 @@ struct ViewLine {
     std::string text;
 };
 
-// Rates are of the time between the two; `before` may be null, and then they are not known.
-std::vector<ViewLine> view(const Sample& now, const Sample* before);
+// Rates are of the time between the two; `before` may be null, and then they are not known. No line is longer
+// than `width`.
+std::vector<ViewLine> view(const Sample& now, const Sample* before, std::size_t width = any_width);
 
 } // namespace ekey::ctl

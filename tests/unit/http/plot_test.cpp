@@ -58,7 +58,7 @@ TEST_CASE("promise 5: what a device, a file or a sink says is text on the page, 
     source.address = source.status.path = source.status.serial = source.status.word = evil;
     source.detail = source.device.failure = evil;
     source.device.session.emplace(DeviceFigures::Session{}).state = evil;
-    figures.listeners.push_back({evil, {}});
+    figures.listeners.push_back({evil, {}, true, {}});
     figures.sinks.push_back({evil, evil, 0});
     figures.host = figures.version = evil;
     metrics::History history;

@@ -17,8 +17,9 @@ Figures with(unsigned number, std::uint64_t bytes) {
     Figures figures;
     auto& source = figures.sources.emplace_back();
     source.number = number;
-    source.counters.bytes_tested = bytes;
+    source.counters.bytes_released = bytes;
     figures.listeners.resize(1);
+    figures.listeners[0].address = "unix:/x";
     figures.listeners[0].counters.bytes_served = bytes / 2;
     return figures;
 }
@@ -73,4 +74,37 @@ TEST_CASE("the rate that is told is of the last minute, or of as much as there i
     figures = with(1, 6100);
     history.fill_rates(figures, begin + 630s);
     CHECK(*figures.sources[0].rate == doctest::Approx(500.0 / 80)); // since the point of 550 s
+}
+
+TEST_CASE("the rate is of noise that passed: what a failed source sends is none") {
+    History history;
+    history.add(with(1, 100), begin);
+    Figures figures = with(1, 100);
+    figures.sources[0].counters.bytes_tested = figures.sources[0].counters.bytes_discarded = 1000000;
+    history.fill_rates(figures, begin + 2s);
+    REQUIRE(figures.sources[0].rate);
+    CHECK(*figures.sources[0].rate == 0);
+}
+
+TEST_CASE(
+    "what a listener has served lately is known a second after a step, and not of one that was not there") {
+    History history;
+    history.add(with(1, 200), begin);
+    Figures figures = with(1, 260);
+    history.fill_rates(figures, begin + 900ms);
+    CHECK_FALSE(figures.listeners[0].served_lately);
+    history.fill_rates(figures, begin + 1s);
+    CHECK(figures.listeners[0].served_lately == 30);
+    figures = with(1, 100); // counted anew
+    history.fill_rates(figures, begin + 1s);
+    CHECK_FALSE(figures.listeners[0].served_lately);
+    figures.listeners[0].address = "unix:/another";
+    history.fill_rates(figures, begin + 1s);
+    CHECK_FALSE(figures.listeners[0].served_lately);
+    history.add(with(1, 260), begin + 10s);
+    figures = with(1, 260);
+    history.fill_rates(figures, begin + 10900ms); // the last step is too new
+    CHECK(figures.listeners[0].served_lately == 30);
+    history.fill_rates(figures, begin + 11s);
+    CHECK(figures.listeners[0].served_lately == 0);
 }
