@@ -13,6 +13,8 @@ namespace {
 
 constexpr int done = 0, failed = 1, wrong_usage = 2;
 
+const std::vector<std::string_view> long_options{"--socket", "--json", "--interval", "--help", "--version"};
+
 struct Invocation {
     std::string socket, interval;
     bool help = false, version = false, json = false;
@@ -65,22 +67,23 @@ Result<bool> read_option(const std::vector<std::string>& arguments, std::size_t&
     return flag != nullptr;
 }
 
-// Options come first; --json and --interval also after the command that takes them, as people write them.
+// Options come first; the long ones also after the command, as people write them. After -- there is none.
 Result<Invocation> read_arguments(const std::vector<std::string>& arguments) {
     Invocation invocation;
     bool options = true;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
         const std::string& word = arguments[i];
-        const bool late = word == "--json" || word == "--interval" || word.starts_with("--interval=");
         if (options && word == "--") {
             options = false;
-        } else if (options && word.starts_with('-') && (invocation.words.empty() || late)) {
+        } else if (options && word.starts_with('-') && (invocation.words.empty() || word.starts_with("--"))) {
             const auto known = read_option(arguments, i, invocation);
             if (!known) {
                 return fail(known.error().what);
             }
             if (!*known) {
-                return fail("unknown option " + word);
+                const std::string_view near = config::nearest(word, long_options);
+                return fail("unknown option " + word +
+                            (near.empty() ? "" : ": did you mean " + std::string(near) + "?"));
             }
         } else {
             invocation.words.push_back(word);

@@ -230,6 +230,11 @@ TEST_CASE("ekeydctl: usage") {
         CHECK(ran.err.starts_with("ekeydctl: "));
     }
     CHECK(run({"lst"}).err.starts_with("ekeydctl: unknown command lst: did you mean list?\nUsage: "));
+    CHECK(run({"list", "--jsn"}).err.starts_with("ekeydctl: unknown option --jsn: did you mean --json?\n"));
+    CHECK(run({"--jsn", "list"}).err.starts_with("ekeydctl: unknown option --jsn: did you mean --json?\n"));
+    CHECK(run({"list", "--nonsense"}).err.starts_with("ekeydctl: unknown option --nonsense\n"));
+    CHECK(run({"list", "--help"}).status == 0);
+    CHECK(run({"list", "--", "--json"}).err.starts_with("ekeydctl: expected: ekeydctl list"));
     CHECK(run({"stats"}).err.starts_with("ekeydctl: expected: ekeydctl stats ID\n"));
     CHECK(run({"--help"}).status == 0);
     CHECK(run({"--help"}).out.find("capture ID BYTES") != std::string::npos);
