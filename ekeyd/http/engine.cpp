@@ -5,8 +5,8 @@
 #include <exception>
 #include <vector>
 
+#include <linux/tcp.h> // netinet/tcp.h lacks tcpi_bytes_received
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -48,6 +48,16 @@ Duration Connection::silent() const {
         since = std::min<Duration>(since, std::chrono::milliseconds(about.tcpi_last_data_recv));
     }
     return since;
+}
+
+// Bytes came; the end of the stream counts as one. Of a socket that is not TCP (in tests) it is guessed: the
+// library has not closed it for silence, nor because its peer left.
+bool Connection::said_something() const {
+    tcp_info about{};
+    socklen_t size = sizeof about;
+    return getsockopt(socket, IPPROTO_TCP, TCP_INFO, &about, &size) == 0
+               ? about.tcpi_bytes_received > 1
+               : !gone() && silent() < std::chrono::seconds(engine.limits_.silence) - clocks_apart;
 }
 
 Engine::Engine(const Library& library, Loop& loop, Handler& handler, ConnectionLimits limits)
@@ -156,6 +166,7 @@ void Engine::on_look() {
         if (connection.deadline <= now) {
             connection.deadline = Time::max();
             connection.heard = now; // it is counted
+            connection.late = true;
             ++counters_.timed_out;
             shutdown(connection.socket, SHUT_RDWR); // the library finds it over, and closes it
         }
@@ -195,6 +206,7 @@ Connection* Engine::find(MHD_Connection* handle) const {
 
 MHD_Result Engine::handle(Connection& connection) {
     connection.result = MHD_NO;
+    connection.pending = false;
     handler_.on_request(connection);
     return connection.result;
 }
@@ -202,6 +214,7 @@ MHD_Result Engine::handle(Connection& connection) {
 // With the first line of a request, as it was sent.
 void* Engine::on_uri(void* self, const char* uri, MHD_Connection* handle) noexcept {
     if (Connection* const connection = static_cast<Engine*>(self)->find(handle)) {
+        connection->named = connection->pending = true;
         const std::string_view whole = uri;
         connection->heard = Loop::now();
         try {
@@ -261,6 +274,10 @@ void Engine::on_completed(void* self, MHD_Connection* handle, void** request,
     if (connection == nullptr) {
         return;
     }
+    const bool refused =
+        why == MHD_REQUEST_TERMINATED_COMPLETED_OK || why == MHD_REQUEST_TERMINATED_WITH_ERROR;
+    engine.counters_.errors += connection->pending && refused && !connection->late;
+    connection->pending = false;
     if (*request != nullptr) {
         engine.handler_.on_over(*connection);
     }
@@ -295,6 +312,7 @@ void Engine::disconnected(void** context) {
     }
     // The library does not tell why.
     counters_.timed_out += ended->silent() >= std::chrono::seconds(limits_.silence) - clocks_apart;
+    counters_.errors += !ended->named && !ended->late && ended->said_something();
     handler_.on_disconnected(*ended);
     connections_.remove_if([&](const Connection& one) { return &one == ended; });
     ++counters_.closed;

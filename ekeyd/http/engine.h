@@ -53,6 +53,7 @@ struct Connection {
         : engine(by), library_handle(handle), socket(its_socket), deadline(until), heard(Loop::now()) {}
 
     Duration silent() const; // for how long
+    bool said_something() const;
 
     Engine& engine;
     MHD_Connection* library_handle;
@@ -60,6 +61,9 @@ struct Connection {
     Time deadline;
     Time heard; // when it was heard of last, by what the library tells: not of bytes before a request's head
     bool aside = false;
+    bool named = false;         // a request line has come, ever
+    bool pending = false;       // the request on it has not been handled yet
+    bool late = false;          // its time is over
     MHD_Result result = MHD_NO; // of the request that is handled
 };
 
@@ -109,6 +113,7 @@ class Engine {
     struct Counters {
         std::uint64_t closed = 0, timed_out = 0; // timed_out: of those closed, by ConnectionLimits
         std::uint64_t clients = 0;               // now
+        std::uint64_t errors = 0; // what came and was no request: the library has ended or refused it
     };
     const Counters& counters() const { return counters_; }
 

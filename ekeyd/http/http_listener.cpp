@@ -1,9 +1,12 @@
 #include "ekeyd/http/http_listener.h"
 
+#include <algorithm>
+
 #include "ekeyd/http/page.h"
 #include "ekeyd/metrics/exposition.h"
 #include "ekeyd/metrics/prometheus.h"
 #include "ekeyd/metrics/verdict.h"
+#include "ekeyd/runtime/log.h"
 
 namespace ekey::http {
 
@@ -16,6 +19,14 @@ constexpr std::uint64_t highest_max_clients = 1000;
 bool of_this_host_alone(const std::string& host) {
     return host == "localhost" || host == "::1" ||
            (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos);
+}
+
+bool names_this_host(std::string_view host) {
+    std::string name(host.starts_with('[') ? host.substr(1, host.find(']') - 1)
+                                           : host.substr(0, host.find(':')));
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    return of_this_host_alone(name.ends_with('.') ? name.substr(0, name.size() - 1) : name);
 }
 
 // Sources are added after listeners: a moment later they are there.
@@ -44,6 +55,7 @@ Result<Options> read_options(const config::Address& address) {
                     "allow=NETWORK, to say who may look");
     }
     options.access = std::move(*access);
+    options.any_host = address.find("allow") != nullptr;
     if (const std::string* text = address.find("max-clients")) {
         const auto number = config::parse_number("max-clients", *text, 1, highest_max_clients);
         if (!number) {
@@ -55,8 +67,9 @@ Result<Options> read_options(const config::Address& address) {
 }
 
 HttpListener::HttpListener(Loop& loop, const metrics::Provider& provider, const config::Address& address,
-                           NetworkAccess access)
-    : SocketListener(loop, address), provider_(provider), access_(std::move(access)), step_(loop) {
+                           Options options)
+    : SocketListener(loop, address), provider_(provider), access_(std::move(options.access)),
+      any_host_(options.any_host), step_(loop) {
     step_.bind<&HttpListener::on_step>(this);
     step_.start(first_step);
 }
@@ -73,7 +86,7 @@ Result<std::unique_ptr<Listener>> HttpListener::prepare(Loop& loop, const metric
     if (!library) {
         return tl::unexpected(library.error());
     }
-    std::unique_ptr<HttpListener> made(new HttpListener(loop, provider, address, std::move(options->access)));
+    std::unique_ptr<HttpListener> made(new HttpListener(loop, provider, address, *options));
     auto server = Server::start(**library, loop, *made, options->limits);
     if (!server) {
         return tl::unexpected(server.error());
@@ -84,10 +97,27 @@ Result<std::unique_ptr<Listener>> HttpListener::prepare(Loop& loop, const metric
 
 void HttpListener::on_accepted(Fd socket, const IpAddress& from) {
     ++accepted_;
-    const bool welcome = access_.open() || access_.admits(from);
-    if (!welcome || !server_->add(std::move(socket))) {
-        ++refused_;
+    if (!access_.open() && !access_.admits(from)) {
+        ++denied_;
+        refuse("the listener's rules do not admit them", from, said_denied_);
+    } else if (!server_->add(std::move(socket))) {
+        refuse("as many as max-clients are connected", from, said_full_);
     }
+}
+
+void HttpListener::refuse(const char* why, const IpAddress& from, Throttle& said) {
+    ++refused_;
+    if (const auto times = said.count(Loop::now())) {
+        log::notice("clients refused",
+                    {{"listener", address()}, {"reason", why}, {"address", from.text()}, {"times", times}});
+    }
+}
+
+// A page of another site could have its name resolved to 127.0.0.1, and read what is told here in the browser
+// of somebody on this host (DNS rebinding); the browser then sends that name. Who has named networks has
+// others than this host's browsers in mind, and may have a proxy in front.
+bool HttpListener::answers_to(std::string_view host) const {
+    return any_host_ || host.empty() || names_this_host(host);
 }
 
 Listener::Counters HttpListener::counters() const {
@@ -97,7 +127,9 @@ Listener::Counters HttpListener::counters() const {
     out.refused = refused_;
     out.closed = c.connections.closed;
     out.requests = c.requests;
-    out.protocol_errors = c.errors;
+    out.denied = denied_;
+    out.timed_out = c.connections.timed_out;
+    out.protocol_errors = c.connections.errors;
     out.clients = c.connections.clients;
     return out;
 }

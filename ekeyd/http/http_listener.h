@@ -13,6 +13,7 @@
 #include "ekeyd/http/server.h"
 #include "ekeyd/listeners/access.h"
 #include "ekeyd/listeners/socket_listener.h"
+#include "ekeyd/listeners/throttle.h"
 #include "ekeyd/metrics/history.h"
 
 namespace ekey::http {
@@ -22,6 +23,7 @@ struct Options {
     config::HostPort where{"127.0.0.1", 8890};
     NetworkAccess access;
     ConnectionLimits limits;
+    bool any_host = false; // answers whatever it is called by
 };
 Result<Options> read_options(const config::Address& address);
 
@@ -35,19 +37,23 @@ class HttpListener final : public SocketListener, Site {
 
   private:
     HttpListener(Loop& loop, const metrics::Provider& provider, const config::Address& address,
-                 NetworkAccess access);
+                 Options options);
     void on_accepted(Fd socket, const IpAddress& from) override;
+    void refuse(const char* why, const IpAddress& from, Throttle& said);
     std::optional<Document> document(std::string_view path) override;
+    bool answers_to(std::string_view host) const override;
 
     void on_step();
     metrics::Figures figures() const;
 
     const metrics::Provider& provider_;
     NetworkAccess access_;
+    bool any_host_;
     std::unique_ptr<Server> server_;
     metrics::History history_;
     Timer step_; // of history_
-    std::uint64_t accepted_ = 0, refused_ = 0;
+    std::uint64_t accepted_ = 0, refused_ = 0, denied_ = 0;
+    Throttle said_denied_, said_full_;
 };
 
 } // namespace ekey::http

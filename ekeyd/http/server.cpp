@@ -54,12 +54,27 @@ const Server::Kept& Server::not_allowed() {
     return *not_allowed_;
 }
 
+const Server::Kept& Server::other_host() {
+    if (!other_host_) {
+        other_host_ =
+            keep({MHD_HTTP_MISDIRECTED_REQUEST,
+                  "text/plain",
+                  "This listener answers to localhost and 127.0.0.1 only, since a page of another "
+                  "site must not read it under a name of its own. With allow=127.0.0.0/8 it answers "
+                  "to every name.\n",
+                  {}},
+                 Loop::now());
+    }
+    return *other_host_;
+}
+
 void Server::on_request(Connection& connection) {
     ++requests_;
     const bool allowed =
         connection.method == MHD_HTTP_METHOD_GET || connection.method == MHD_HTTP_METHOD_HEAD;
-    const Kept& answer = allowed ? kept(connection.path) : not_allowed();
-    errors_ += answer.status >= 400 && answer.status != MHD_HTTP_SERVICE_UNAVAILABLE;
+    const Kept& answer = !site_.answers_to(connection.header(MHD_HTTP_HEADER_HOST)) ? other_host()
+                         : allowed                                                  ? kept(connection.path)
+                                                                                    : not_allowed();
     connection.respond(answer.status, answer.response);
 }
 

@@ -23,6 +23,12 @@ class Site {
   public:
     // Null: there is nothing at that path.
     virtual std::optional<Document> document(std::string_view path) = 0;
+    // Whether it is known by this name, which is the header Host: a name or address, with or without a port;
+    // empty when there is none.
+    virtual bool answers_to(std::string_view host) const {
+        static_cast<void>(host);
+        return true;
+    }
 
   protected:
     ~Site() = default;
@@ -42,10 +48,9 @@ class Server final : Handler {
 
     struct Counters {
         std::uint64_t requests = 0;
-        std::uint64_t errors = 0; // answered with a status of 400 or more, 503 apart
         Engine::Counters connections;
     };
-    Counters counters() const { return {requests_, errors_, engine_->counters()}; }
+    Counters counters() const { return {requests_, engine_->counters()}; }
 
   private:
     struct Kept {
@@ -57,14 +62,15 @@ class Server final : Handler {
     void on_request(Connection& connection) override;
     const Kept& kept(std::string_view path);
     const Kept& not_allowed();
+    const Kept& other_host();
     Kept keep(const Document& document, Time now) const;
 
     const Library& library_;
     Site& site_;
-    std::uint64_t requests_ = 0, errors_ = 0;
+    std::uint64_t requests_ = 0;
     std::unique_ptr<Engine> engine_;
-    std::map<std::string, Kept, std::less<>> kept_; // by path
-    std::optional<Kept> nothing_, not_allowed_;     // 404, 405
+    std::map<std::string, Kept, std::less<>> kept_;          // by path
+    std::optional<Kept> nothing_, not_allowed_, other_host_; // 404, 405, 421
 };
 
 } // namespace ekey::http

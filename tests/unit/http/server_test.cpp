@@ -167,7 +167,28 @@ TEST_CASE("promise 5: http server: garbage, long headers and bodies end with the
         CHECK_FALSE(answer.starts_with("HTTP/1.1 200"));
     }
     CHECK(bench.pages.made == 0);
+    // Of the first one the library makes nothing, and on these sockets nobody knows that it was sent.
+    CHECK(bench.server->counters().connections.errors == 4);
     const Fd good = bench.client();
     say(good, get);
     CHECK(bench.read(good, "the page").ends_with("the page"));
+    CHECK(bench.server->counters().connections.errors == 4);
+}
+
+TEST_CASE("http server: who asks for what is not there, or only looks whether somebody listens, breaks no "
+          "protocol") {
+    ConnectionLimits limits;
+    limits.silence = 1;
+    Bench bench(limits);
+    { const Fd probe = bench.client(); }
+    const Fd lost = bench.client(), silent = bench.client();
+    say(lost, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(bench.read(lost, "There is nothing here.\n").starts_with("HTTP/1.1 404"));
+    say(lost, "PUT /page HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    CHECK(bench.read(lost, "are answered.\n").starts_with("HTTP/1.1 405"));
+    bench.read(silent, "");
+    CHECK(bench.ended);
+    bench.read(lost, "");
+    CHECK(bench.server->counters().connections.errors == 0);
+    CHECK(bench.server->counters().connections.timed_out == 1); // the silent one; a PUT ends its connection
 }
