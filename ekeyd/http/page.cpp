@@ -37,19 +37,20 @@ std::string words(const std::string& inside, const std::string& beneath = {}) {
 }
 
 // Rows, beneath a line of headings; those that begin with ':' stand over words, the others over numbers.
-std::string table(std::initializer_list<std::string_view> headings, const std::string& rows,
-                  const char* when_none) {
+// The caption is for those who have it read to them; others see the heading above.
+std::string table(const char* caption, std::initializer_list<std::string_view> headings,
+                  const std::string& rows, const char* when_none) {
     if (rows.empty()) {
         return element("div", element("p", when_none, "none"), "scroll");
     }
     std::string head;
     for (const std::string_view heading : headings) {
         const bool left = heading.starts_with(':');
-        head +=
-            left ? element("th", std::string(heading.substr(1)), "w") : element("th", std::string(heading));
+        head += std::string("<th scope=\"col\"") + (left ? " class=\"w\">" : ">") +
+                std::string(heading.substr(left ? 1 : 0)) + "</th>";
     }
-    return "<div class=\"scroll\"><table><thead><tr>" + head + "</tr></thead><tbody>" + rows +
-           "</tbody></table></div>";
+    return "<div class=\"scroll\"><table>" + element("caption", caption) + "<thead><tr>" + head +
+           "</tr></thead><tbody>" + rows + "</tbody></table></div>";
 }
 
 // ---- the parts, in their order
@@ -141,7 +142,8 @@ std::string sources(const Figures& figures) {
                                             : dash));
     }
     return element("h2", "Keys and other sources") +
-           table({"Nr", ":Source", ":State", "Rate", "Passed", "FIPS blocks failed", "Health failures",
+           table("Keys and other sources",
+                 {"Nr", ":Source", ":State", "Rate", "Passed", "FIPS blocks failed", "Health failures",
                   "Temperature", "Voltage", "Shannon L / R"},
                  rows, "There is none.");
 }
@@ -185,7 +187,8 @@ std::string listeners(const Figures& figures) {
                               number(count(waits)) + number(waits == 0 ? dash : nine_of_ten(c.waits)) +
                               number(count(c.refused)) + number(count(c.protocol_errors)));
     }
-    return element("h2", "Clients") + table({":Listener", "Clients", "Waiting", "Requests", "Served",
+    return element("h2", "Clients") + table("Clients",
+                                            {":Listener", "Clients", "Waiting", "Requests", "Served",
                                              "Waits so far", "90\xc2\xa0% of them", "Refused", "Errors"},
                                             rows, "Nobody is served: there is no listener.");
 }
@@ -198,7 +201,7 @@ std::string sinks(const Figures& figures) {
                                   words(element("span", html(sink.state), ok ? "good" : "bad")) +
                                   number(bytes(static_cast<double>(sink.bytes))));
     }
-    return element("h2", "Sinks") + table({":Sink", ":State", "Pushed"}, rows, "There is none.");
+    return element("h2", "Sinks") + table("Sinks", {":Sink", ":State", "Pushed"}, rows, "There is none.");
 }
 
 std::string time_text(double now) {

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import html
 import http.client
 import json
 import os
@@ -123,12 +124,54 @@ def addresses(run):
     out = run.run("ekeyd", "--check-config", "--config", "/dev/null", "--listen", "http:0.0.0.0:8890", expect=2)
     check_contains(out, "needs allow=NETWORK", "the message")
     port = free_port()
-    Ekeyd(run, f"listen = http:0.0.0.0:{port},allow=192.0.2.0/24")
+    ekeyd = Ekeyd(run, f"listen = http:0.0.0.0:{port},allow=192.0.2.0/24")
     try:
         Http(port).ask("/metrics")
         raise Failure("answered to one who is not allowed")
     except (http.client.HTTPException, OSError):
         pass
+    counted = next(fields for address, fields in ekeyd.listeners().items() if address.startswith("http:"))
+    check_equal((counted["refused"], counted["denied"]), ("1", "1"), "who was refused, and by a rule")
+    ekeyd.program.wait_output("clients refused listener=http:.*rules do not admit.*address=127.0.0.1 times=1")
+
+
+@test("http: garbage, endless headers and absurd lengths are counted as errors; a missing page and a mere connection are not")
+def errors(run):
+    web, _, _ = start(run, softkeys=[])
+    def counted():
+        return web.value("ekeyd_listener_errors_total.*http")
+    web.ask("/nothing")
+    web.ask("/metrics", "DELETE")
+    connect(f"tcp:127.0.0.1:{web.port}").close()
+    check_equal(counted(), 0, "errors")
+    for number, rubbish in enumerate((b"\x00\xff\x01 garbage\r\n\r\n", b"GET / HTTP/1.1\r\nA: " + b"a" * 20000,
+                                      b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n"), 1):
+        with connect(f"tcp:127.0.0.1:{web.port}") as client:
+            client.sendall(rubbish)
+            wait_until(lambda: counted() == number, f"it is counted: {rubbish[:20]}")
+
+
+@test("http: only names of this host are answered, so that no other site's page reads it; with allow= every name is")
+def hosts(run):
+    port, open_port = free_port(), free_port()
+    Ekeyd(run, f"listen = http:127.0.0.1:{port}", f"listen = http:127.0.0.1:{open_port},allow=127.0.0.0/8")
+
+    def status(where, host):
+        connection = http.client.HTTPConnection("127.0.0.1", where, timeout=30)
+        with contextlib.closing(connection):
+            connection.putrequest("GET", "/metrics", skip_host=True)
+            for value in [host] if host is not None else []:
+                connection.putheader("Host", value)
+            connection.endheaders()
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+    for host in ("localhost", f"localhost:{port}", "LocalHost.", f"127.0.0.1:{port}", "127.9.9.9", "[::1]", f"[::1]:{port}", ""):
+        check_equal(status(port, host)[0], 200, f"Host: {host}")
+    for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example", "127.0.0.1.evil.example", "[::2]", "192.0.2.1", "[", ":"):
+        got, said = status(port, host)
+        check_equal(got, 421, f"Host: {host}")
+        check_contains(said, "allow=127.0.0.0/8", "what it says")
+        check_equal(status(open_port, host)[0], 200, f"Host: {host}, with allow=")
 
 
 class Png:
@@ -149,16 +192,16 @@ class Png:
             at += 12 + size
         self._raw = zlib.decompress(packed)
 
-    def colours(self):
+    def colours(self, part=0.1, step=8):
         """The set of its colours (red, green, blue), of every eighth line of the upper tenth: Python is slow."""
         stride, n = self.width * self.channels, self.channels
         before, found = bytearray(stride), set()
-        for y in range(self.height // 10):
+        for y in range(int(self.height * part)):
             filtered = self._raw[y * (stride + 1)]
             line = bytearray(self._raw[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
             if filtered:
                 self._unfilter(filtered, line, before)
-            if y % 8 == 0:
+            if y % step == 0:
                 found.update(zip(line[0::n], line[1::n], line[2::n]))
             before = line
         return found
@@ -198,10 +241,10 @@ def page(run):
     ekeyd.seeded(1000)
     wait_until(lambda: any(name.startswith("ekeyd_source_rate") and value > 0
                            for name, value in web.metrics().items()), "the key has a rate")
-    status, headers, html = web.ask("/")
+    status, headers, body = web.ask("/")
     check_equal((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"), "the page")
     for forbidden in ("<img", "<script", "http://", "https://", "src=\"", "@import", "url("):
-        check(forbidden not in html, f"the page holds {forbidden}")
+        check(forbidden not in body, f"the page holds {forbidden}")
     check_contains(headers["Content-Security-Policy"], "default-src 'none'; style-src 'sha256-", "its policy")
     # A picture of each kind is kept in the build folder, for people.
     url = f"http://127.0.0.1:{web.port}/"
@@ -222,6 +265,61 @@ def page(run):
     check_contains(document, r"&lt;img src=x onerror=document.title=1&gt;&amp;quot;", "the path, as text")
     check_contains(document, "No such file or directory", "what is wrong")
     check_contains(document, f"unix:{run.path('ekeyd.egd')}", "the listener")
+    curves = wait_until(lambda: curve_of(web, "Noise of 1"), "the key's noise is drawn, once the history has two points")
+    check(all(62 <= x <= 352 and 10 <= y <= 108 for x, y in curves), f"the curve leaves its field: {curves}")
+    check(any(y < 108 for _, y in curves), f"the curve is at nothing, though the key runs: {curves}")
+    check(curve_of(web, "In the pool"), "the pool's level is drawn")
+    path = os.path.join(build_folder(), "page-light.png")
+    chromium(run, url, f"--screenshot={path}", name="curve")
+    with open(path, "rb") as file:
+        check((0x17, 0x69, 0xaa) in Png(file.read()).colours(1, 2), "the picture has no line in the colour of curves")
+
+
+def curve_of(web, title):
+    """The points of a plot's line, as the page has it; empty when nothing is drawn."""
+    figures = [one for one in web.ask("/")[2].split("<figure>")[1:] if title in one]
+    check_equal(len(figures), 1, f"plots of {title}")
+    drawn = re.search('class="line" d="([^"]*)"', figures[0].split("</figure>")[0])
+    return [tuple(map(float, point)) for point in re.findall(r"([\d.]+) ([\d.]+)", drawn.group(1))] if drawn else []
+
+
+@test("http: on a phone, 360 points wide, nothing is wider than the window but tables, which scroll by themselves")
+def narrow(run):
+    where = run.path("a-rather-long-name-of-a-device-that-does-not-fit-on-any-line-of-a-small-screen-" + "x" * 60)
+    web, _, _ = start(run, f"source = tty:{where}", f"sink = file:{run.path('out')}")
+    wait_until(lambda: "unplugged" in web.ask("/")[2], "the device is told to be absent")
+    # Chromium's own window is never that narrow: a frame is, in a page that tells how wide its content gets.
+    page_html = re.sub('<meta http-equiv="refresh"[^>]*>', "", web.ask("/")[2])
+    run.write("frame.html", f'<!DOCTYPE html><iframe width="360" height="900" srcdoc="{html.escape(page_html)}" onload="'
+              "const root = this.contentDocument.documentElement; document.title = 'wide ' + root.scrollWidth + ' of ' + root.clientWidth"
+              '"></iframe>')
+    document, _ = chromium(run, f"file://{run.path('frame.html')}", "--dump-dom", name="narrow")
+    wide, inner = map(int, re.search(r"<title>wide (\d+) of (\d+)", check_contains(document, "<title>wide", "the widths")).groups())
+    check(300 < inner <= 360, f"the frame is {inner} points wide")
+    check(wide <= inner, f"the page is {wide} points wide in a window of {inner}")
+    check_equal(page_html.count("<caption>"), page_html.count("<table>"), "captions of tables")
+    check('<th>' not in page_html, "a heading of a table does not say of what it is")
+
+
+def add_line(path, line):
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+@test("http: a listener that is added over the control socket, or by a reload, answers, and no client is lost for it")
+def added(run):
+    key = Softkey(run)
+    daemon = Ekeyd(run, softkeys=[key])
+    with daemon.client() as client:
+        client.read(16)
+        for add in (lambda one: run.run("ekeydctl", "--socket", daemon.control, "listen", f"http:127.0.0.1:{one.port}"),
+                    lambda one: (add_line(daemon.config, one.setting),
+                                 run.run("ekeydctl", "--socket", daemon.control, "reload"))):
+            web = Http(free_port())
+            add(web)
+            wait_until(lambda: web.ask("/readyz")[0] == 200, "it answers")
+            check_equal(web.value("ekeyd_listener_clients.*unix"), 1, "clients of the other listener")
+            client.read(16)
 
 
 @test("promise 5: http: slow, greedy and senseless HTTP clients do not disturb EGD clients, nor each other for long")
