@@ -2,10 +2,10 @@
 #include "ekeyd/pipeline.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "ekeyd/http/make.h"
-#include "ekeyd/metrics/exposition.h"
 #include "ekeyd/metrics/host.h"
 #include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/refusal.h"
@@ -139,18 +139,19 @@ std::vector<std::string> Pipeline::listeners() const {
     std::vector<std::string> lines;
     for (const auto& listener : listeners_) {
         const auto c = listener->counters();
+        const double most = c.waits.total() > 0 ? c.waits.nine_of_ten() : std::nan("");
         const auto field = [](const char* name, std::uint64_t v) {
             return "\t" + (name + ("=" + std::to_string(v)));
         };
-        lines.push_back(listener->address() + field("clients", c.clients) + field("waiting", c.waiting) +
-                        field("accepted", c.accepted) + field("refused", c.refused) +
-                        field("requests", c.requests) + field("bytes", c.bytes_served) +
-                        field("errors", c.protocol_errors) + field("denied", c.denied) +
-                        field("network-full", c.network_full) + field("timed-out", c.timed_out) +
-                        field("delayed", c.delayed) + field("held-back", c.held_back) +
-                        field("written", c.bytes_written) + field("mixed", c.bytes_mixed) +
-                        field("turned-away", c.turned_away) + field("waits", c.waits.total()) +
-                        (c.waits.total() > 0 ? "\twaits-90=" + metrics::number(c.waits.nine_of_ten()) : ""));
+        lines.push_back(
+            listener->address() + field("clients", c.clients) + field("waiting", c.waiting) +
+            field("accepted", c.accepted) + field("refused", c.refused) + field("requests", c.requests) +
+            field("bytes", c.bytes_served) + field("errors", c.protocol_errors) + field("denied", c.denied) +
+            field("network-full", c.network_full) + field("timed-out", c.timed_out) +
+            field("delayed", c.delayed) + field("held-back", c.held_back) +
+            field("written", c.bytes_written) + field("mixed", c.bytes_mixed) +
+            field("turned-away", c.turned_away) + field("waits", c.waits.total()) +
+            (std::isfinite(most) ? field("waits-90-ms", static_cast<std::uint64_t>(most * 1000)) : ""));
     }
     return lines;
 }

@@ -114,13 +114,13 @@ void add_sources(const Sample& now, const Sample* before, double seconds, std::s
     add_table(table, width, lines);
 }
 
-// The bound of the histogram below which nine of ten waits were.
+// The time within which nine of ten waits were over; more than that is not told.
 std::string most_waits(const Fields& counters) {
-    if (counters.text("waits-90") == "+Inf") {
-        return "> 1 h";
+    if (counters.number("waits").value_or(0) == 0) {
+        return "-";
     }
-    const auto bound = counters.number("waits-90");
-    return bound ? "<" + decimal(*bound, *bound < 1 ? 3 : 0) + " s" : "-";
+    const auto bound = counters.number("waits-90-ms");
+    return bound ? "<" + decimal(*bound / 1000, *bound < 1000 ? 3 : 0) + " s" : ">1 h";
 }
 
 void add_listeners(const Sample& now, const Sample* before, double seconds, std::size_t width, Lines& lines) {

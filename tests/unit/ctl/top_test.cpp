@@ -134,7 +134,7 @@ TEST_CASE("top: at 80 columns every name is there, and what is given up first is
     const std::string listener =
         "sealed:0.0.0.0:8889,peers=/etc/ekeyd/peers,max-clients=100,allow=192.0.2.0/24";
     now.listeners.push_back(
-        {listener, fields({"clients=1", "waiting=0", "refused=0", "bytes=5", "waits=3", "waits-90=0.02"})});
+        {listener, fields({"clients=1", "waiting=0", "refused=0", "bytes=5", "waits=3", "waits-90-ms=20"})});
     const Sample before = good(10, "50000");
     const auto at = [&](std::size_t width) { return view(now, &before, width); };
 
