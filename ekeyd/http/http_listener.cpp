@@ -99,17 +99,17 @@ void HttpListener::on_accepted(Fd socket, const IpAddress& from) {
     ++accepted_;
     if (!access_.open() && !access_.admits(from)) {
         ++denied_;
-        refuse("the listener's rules do not admit them", from, said_denied_);
+        ++refused_;
+        if (const auto times = said_denied_.count(Loop::now())) {
+            log::notice("clients refused: the listener's rules do not admit them",
+                        {{"listener", address()}, {"address", from.text()}, {"times", times}});
+        }
     } else if (!server_->add(std::move(socket))) {
-        refuse("as many as max-clients are connected", from, said_full_);
-    }
-}
-
-void HttpListener::refuse(const char* why, const IpAddress& from, Throttle& said) {
-    ++refused_;
-    if (const auto times = said.count(Loop::now())) {
-        log::notice("clients refused",
-                    {{"listener", address()}, {"reason", why}, {"address", from.text()}, {"times", times}});
+        ++refused_;
+        if (const auto times = said_full_.count(Loop::now())) {
+            log::warning("clients refused: as many as max-clients are connected",
+                         {{"listener", address()}, {"address", from.text()}, {"times", times}});
+        }
     }
 }
 

@@ -39,7 +39,6 @@ class HttpListener final : public SocketListener, Site {
     HttpListener(Loop& loop, const metrics::Provider& provider, const config::Address& address,
                  Options options);
     void on_accepted(Fd socket, const IpAddress& from) override;
-    void refuse(const char* why, const IpAddress& from, Throttle& said);
     std::optional<Document> document(std::string_view path) override;
     bool answers_to(std::string_view host) const override;
 

@@ -125,7 +125,10 @@ std::string sources(const Figures& figures) {
     for (const SourceFigures& source : figures.sources) {
         const auto& device = source.device;
         const auto& c = source.counters;
-        const std::string serial = source.status.serial == source.address ? "" : html(source.status.serial);
+        const std::string serial =
+            source.status.serial == source.address || source.status.serial == source.status.path
+                ? ""
+                : html(source.status.serial);
         const std::string session = device.session ? "session: " + html(device.session->state) : "";
         rows += element(
             "tr", number(std::to_string(source.number)) + words(html(source.address), serial) +

@@ -10,7 +10,7 @@ namespace {
 
 std::string named(const SourceFigures& source) {
     std::string name = "Source " + std::to_string(source.number) + " (" + source.address;
-    if (!source.status.serial.empty()) {
+    if (!source.status.serial.empty() && source.status.serial != source.status.path) {
         name += ", serial " + source.status.serial;
     }
     return name + ")";

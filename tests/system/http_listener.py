@@ -132,7 +132,7 @@ def addresses(run):
         pass
     counted = next(fields for address, fields in ekeyd.listeners().items() if address.startswith("http:"))
     check_equal((counted["refused"], counted["denied"]), ("1", "1"), "who was refused, and by a rule")
-    ekeyd.program.wait_output("clients refused listener=http:.*rules do not admit.*address=127.0.0.1 times=1")
+    ekeyd.program.wait_output("clients refused: the listener's rules do not admit them listener=.*http:.*address=127.0.0.1 times=1")
 
 
 @test("http: garbage, endless headers and absurd lengths are counted as errors; a missing page and a mere connection are not")

@@ -109,7 +109,7 @@ void add_sources(const Sample& now, const Sample* before, double seconds, std::s
              figure(health.number("FipsBlocksFailed")),
              figure(source.statistics.number("KeyTemperatureC"), 1, " C"),
              figure(source.statistics.number("KeyVoltage"), 2, " V")},
-            serial.empty() ? path : serial, (serial.empty() ? "" : serial + " ") + path);
+            serial.empty() ? path : serial, (serial.empty() || serial == path ? "" : serial + " ") + path);
     }
     add_table(table, width, lines);
 }

@@ -122,6 +122,13 @@ TEST_CASE("what a device says of itself, sinks that take nothing, and clients th
     CHECK(has(all, "3 clients of tcp:127.0.0.1:8888 wait, and are served nothing"));
 }
 
+TEST_CASE("a source whose path stands for a serial number is named once") {
+    Figures figures = good();
+    figures.sources[0].address = "device:/dev/hwrng,min-entropy=2";
+    figures.sources[0].status = {false, "Silent", "device:/dev/hwrng", "device:/dev/hwrng"};
+    CHECK(has(metrics::troubles(figures), "Source 1 (device:/dev/hwrng,min-entropy=2): it is there"));
+}
+
 TEST_CASE("clients that share an empty pool, and who has just begun to wait, are nothing wrong") {
     Figures figures = good();
     auto& listener = figures.listeners.emplace_back();
