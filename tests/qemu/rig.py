@@ -1,8 +1,7 @@
 """The rig itself: it must boot quickly, and must not let a failure in the guest pass."""
-import re
 
 from guest import Guest
-from harness import Failure, Program, check, check_contains, main, test
+from harness import Failure, check, check_contains, main, test
 
 
 @test("a guest boots within 15 seconds, loads its modules and reports what its script says")

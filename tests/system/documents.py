@@ -6,7 +6,7 @@ import json
 import os
 import re
 
-from harness import build_folder, check, check_equal, main, program, source_folder, test
+from harness import build_folder, check, check_equal, main, source_folder, test
 from pages import FENCED, Page, pages, prose, spans, symptoms, text, tried
 
 OURS = ("ekeyd", "ekeydctl", "ekey-rekey", "egd-push", "softkey")

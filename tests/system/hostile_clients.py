@@ -2,7 +2,6 @@
 """Clients that misbehave cost themselves; the others are served on."""
 import os
 import re
-import select
 import socket
 import struct
 import threading

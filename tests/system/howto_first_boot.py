@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 
-from harness import Failure, check, check_contains, check_equal, main, need, peer, test, wait_until
+from harness import check, check_contains, check_equal, main, need, peer, test, wait_until
 from machine import UNITS, Machine, join
 from pages import tries
 

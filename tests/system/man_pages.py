@@ -4,7 +4,7 @@ import glob
 import os
 import re
 
-from harness import check, check_equal, main, need, program, source_folder, test
+from harness import check, check_equal, main, need, source_folder, test
 
 PAGES = {"ekeyd": "ekeyd/ekeyd.8", "ekeydctl": "ekeyd/ekeydctl.8", "ekey-rekey": "ekeyd/ekey-rekey.8",
          "egd-push": "egd-push/egd-push.8", "softkey": "tests/softkey/softkey.1"}

@@ -7,9 +7,9 @@ import signal
 import struct
 import time
 
-from clients import Connection, Egd, free_port
+from clients import Connection, free_port
 from daemons import Ekeyd, Softkey
-from harness import Failure, check, check_contains, check_equal, main, test, wait_until
+from harness import Failure, check, check_equal, main, test, wait_until
 from noise_peer import (SealedClient, SealedServer, Stream, frame, hello, identity_file, key_pair, public_text)
 
 

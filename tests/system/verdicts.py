@@ -5,7 +5,7 @@ import html
 import os
 import re
 
-from daemons import FAST, Ekeyd, Softkey
+from daemons import FAST, Softkey
 from harness import check, check_contains, check_equal, main, test, wait_until
 from noise_peer import SealedServer, hello, identity_file, key_pair, public_text
 from web import start
