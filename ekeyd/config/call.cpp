@@ -177,7 +177,9 @@ Result<Argument> CallReader::value() {
     }
     std::size_t end = position_;
     while (end < text_.size() &&
-           (is_letter(text_[end]) || is_digit(text_[end]) || text_[end] == '.' || text_[end] == '-')) {
+           (is_letter(text_[end]) || is_digit(text_[end]) || text_[end] == '.' || text_[end] == '-' ||
+            (text_[end] == '+' && end > position_ &&
+             (text_[end - 1] == 'e' || text_[end - 1] == 'E')))) { // 5.6e+29
         ++end;
     }
     const std::string word(text_.substr(position_, end - position_));

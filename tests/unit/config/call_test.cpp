@@ -90,6 +90,9 @@ TEST_CASE("call: what is no call") {
     CHECK(shown("A(0x)").starts_with("!a value must be"));
     CHECK(shown("A(0xg)").starts_with("!a value must be"));
     CHECK(shown("A(infinity)").starts_with("!a value must be"));
+    CHECK(shown("A(1e+3)") == shown("A(1000)"));
+    CHECK(shown("A(55555555555555555555555555555)") == shown("A(5.5555555555556e+28)"));
+    CHECK(shown("A(1+3)").starts_with("!"));
     CHECK(shown("A(0x10, 8888.0, 1e3, .5, -2)") ==
           "A|f:16|f:8888|f:1000|f:0.5|f:-2"); // as Lua 5.1 writes them
     CHECK(shown("A(-)").starts_with("!a value must be"));

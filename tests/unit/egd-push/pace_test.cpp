@@ -83,24 +83,25 @@ struct Guests {
 };
 } // namespace
 
-// Limits are twice what an even spread gives, or more, where that is many; a thousand guests are rarely
-// uneven.
+// Chance alone passes these limits less than once in a million runs: in a tenth of a second the means are at most
+// 7.4 from 45 s on, 158 and 32 after a failure, and 4.0 later (a simulation in another language), and who asks
+// is Poisson distributed. In step, it would be hundreds.
 TEST_CASE("pace: a thousand guests that start at once ask at once, and never again in step") {
     Guests guests;
     guests.run(600s, [](Duration) { return true; });
     CHECK(guests.peak(0s, 100ms) == 1000); // the first push is early
     CHECK(guests.peak(100ms, 45s) == 0);
-    CHECK(guests.peak(45s, 60s) <= 30);   // 1000 in 15 s: 7 in a tenth
-    CHECK(guests.peak(300s, 600s) <= 15); // 1000 in 52 s: 2 in a tenth
+    CHECK(guests.peak(45s, 60s) <= 35);
+    CHECK(guests.peak(300s, 600s) <= 25);
 }
 
 TEST_CASE("pace: a thousand guests whose server comes after five minutes are spread when it does") {
     Guests guests;
     guests.run(600s, [](Duration now) { return now > 300s; });
-    CHECK(guests.peak(100ms, 1s) <= 260); // 1000 in 0.9 s: 111 in a tenth, and those who are at it again
-    CHECK(guests.peak(5s, 10s) <= 70);
-    CHECK(guests.peak(120s, 300s) <= 20); // 1000 in 30 s: 3 in a tenth
-    CHECK(guests.peak(300s, 600s) <= 20);
+    CHECK(guests.peak(100ms, 1s) <= 260);
+    CHECK(guests.peak(5s, 10s) <= 75);
+    CHECK(guests.peak(120s, 300s) <= 25);
+    CHECK(guests.peak(300s, 600s) <= 25);
     // And all of them have had their push a minute later.
     std::size_t after = 0;
     for (const auto& [at, asked] : guests.asked) {
