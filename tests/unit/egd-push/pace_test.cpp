@@ -83,9 +83,9 @@ struct Guests {
 };
 } // namespace
 
-// Chance alone passes these limits less than once in a million runs: in a tenth of a second the means are at most
-// 7.4 from 45 s on, 158 and 32 after a failure, and 4.0 later (a simulation in another language), and who asks
-// is Poisson distributed. In step, it would be hundreds.
+// Chance alone passes these limits less than once in a million runs: in a tenth of a second the means are at
+// most 7.4 from 45 s on, 158 and 32 after a failure, and 4.0 later (a simulation in another language), and
+// who asks is Poisson distributed. In step, it would be hundreds.
 TEST_CASE("pace: a thousand guests that start at once ask at once, and never again in step") {
     Guests guests;
     guests.run(600s, [](Duration) { return true; });
