@@ -29,7 +29,8 @@ Wakeups::Wakeups(Loop& loop, WakeupOwner& owner) : owner_(owner), clock_ready_(l
 // (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET).
 void Wakeups::watch_clock() {
     itimerspec far{};
-    far.it_value.tv_sec = std::numeric_limits<time_t>::max(); // the kernel takes it for its last time, in 2262
+    far.it_value.tv_sec =
+        std::numeric_limits<time_t>::max(); // the kernel takes it for its last time, in 2262
     if (clock_ &&
         timerfd_settime(clock_.get(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &far, nullptr) == 0) {
         clock_ready_.watch(clock_.get(), IoWatcher::readable);

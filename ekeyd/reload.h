@@ -11,8 +11,8 @@ namespace ekey {
 
 class Reloader {
   public:
-    // A SIGHUP that was held is taken at once. The command line, and the folder that a relative --config in it is for. Loop and pipeline must outlive
-    // this.
+    // A SIGHUP that was held is taken at once. The command line, and the folder that a relative --config in
+    // it is for. Loop and pipeline must outlive this.
     struct CommandLine {
         int argc;
         const char* const* argv;

@@ -244,8 +244,8 @@ Result<std::uint64_t> parse_number(std::string_view name, std::string_view text,
 
 // Not from_chars: its tables for every double would be a third of the guest tool's memory.
 Result<double> parse_decimal(std::string_view name, std::string_view text, double low, double high) {
-    // What 15 digits of a fraction do not tell is left out: so both numbers here, and what they are divided to,
-    // are exact, and a value that is printed and read again is the same.
+    // What 15 digits of a fraction do not tell is left out: so both numbers here, and what they are divided
+    // to, are exact, and a value that is printed and read again is the same.
     constexpr double enough = 1e14, finest = 1e15;
     double value = 0, scale = 1;
     bool fraction = false;

@@ -17,9 +17,9 @@
 
 namespace ekey::pollen {
 
-inline constexpr std::size_t seed_size = 64;                     // bytes
-inline constexpr std::size_t line_size = 2 * 64 + 1;             // SHA-512 and a seed are 64 bytes each
-inline constexpr std::size_t answer_size = 2 * line_size;        // characters
+inline constexpr std::size_t seed_size = 64;              // bytes
+inline constexpr std::size_t line_size = 2 * 64 + 1;      // SHA-512 and a seed are 64 bytes each
+inline constexpr std::size_t answer_size = 2 * line_size; // characters
 // Ours. pollinate sends 138 bytes: "challenge=" and 128 digits.
 inline constexpr std::size_t longest_form = 4096;
 

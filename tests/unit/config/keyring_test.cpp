@@ -145,12 +145,8 @@ TEST_CASE("keyring: one that others may read or write is told of; a group may re
         mode_t mode;
         bool quiet;
     };
-    for (const auto& row : {Row{0600, true},
-                            {0640, true},
-                            {0400, true},
-                            {0644, false},
-                            {0620, false},
-                            {0602, false}}) {
+    for (const auto& row :
+         {Row{0600, true}, {0640, true}, {0400, true}, {0644, false}, {0620, false}, {0602, false}}) {
         CAPTURE(row.mode);
         ::chmod(folder.file().c_str(), row.mode);
         const auto keyring = Keyring::read(folder.file());
