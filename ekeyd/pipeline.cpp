@@ -28,7 +28,11 @@ Pipeline::~Pipeline() = default;
 Result<void> Pipeline::check_places(const std::vector<config::Setting>& listen) {
     std::map<std::string, const config::Setting*> places;
     for (const config::Setting& setting : listen) {
-        const auto [first, fresh] = places.emplace(without_parameters(setting.value), &setting);
+        const std::string place = without_parameters(setting.value);
+        if (place.ends_with(":0")) { // a port that the kernel chooses is another one each time
+            continue;
+        }
+        const auto [first, fresh] = places.emplace(place, &setting);
         if (!fresh) {
             return fail(setting.where + ": " + first->first +
                         " is given twice (first: " + first->second->where + ")");

@@ -89,6 +89,8 @@ def mistakes(run):
         check_contains(refusal(daemon), "ekeyd.conf", "the answer without a file")
         check_equal(len(client.read(16)), 16, "bytes for a client after a refusal")
     check_contains(daemon.program.output(), "not reloaded: all stays as it was", "the log")
+    # A port that the kernel chooses is no place that is given twice.
+    run.run("ekeyd", "--check-config", "--config", run.write("free", "listen = tcp:127.0.0.1:0\nlisten = tcp:127.0.0.1:0,rate=9\n"))
 
 
 @test("reload: a listener's limits change at the same socket; when that fails it comes back with those it had")
