@@ -137,6 +137,11 @@ class Ekeyd:
         with self.controller() as control:
             return next((key for key in control.keys() if key["NR"] == str(number)), None)
 
+    def statistic(self, name, key=1):
+        """What StatEntropyKey tells of a source by this name, as text; None when it does not tell it."""
+        with self.controller() as control:
+            return control.statistics(key).get(name)
+
     def memory(self):
         """Resident memory, kB."""
         return int(self.program.status("VmRSS"))

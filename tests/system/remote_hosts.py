@@ -85,11 +85,6 @@ def counters(ekeyd, kind):
     return next(row for address, row in ekeyd.listeners().items() if address.startswith(kind))
 
 
-def statistic(ekeyd, name, key=1):
-    with ekeyd.controller() as control:
-        return control.statistics(key)[name]
-
-
 @test("remote hosts: home to relay to slice over sealed links, 1 % loss and 50 ms: the relay restarted ten times, the dongle unplugged; pushes go on, nothing is credited twice, nothing unsealed at all")
 def relay_chain(run):
     relay, slice_1 = Node(run, "relay"), Slice(run, "slice-1")
@@ -130,8 +125,8 @@ def relay_chain(run):
     clear = [line for line in log.splitlines() if f"pushed upstream=tcp:{relay_address}:8888" in line]
     check(clear, "nothing came in clear: the test shows nothing")
     check(all(line.endswith("bits_credited=0") for line in clear), "what came in clear was credited")
-    check_equal(statistic(at_relay, "MinEntropyPerByte", 2), "0", "bits credited a byte at the relay, of what came in clear")
-    check(int(statistic(at_relay, "BytesReleased", 2)) > 0, "nothing came to the relay in clear")
+    check_equal(at_relay.statistic("MinEntropyPerByte", 2), "0", "bits credited a byte at the relay, of what came in clear")
+    check(int(at_relay.statistic("BytesReleased", 2)) > 0, "nothing came to the relay in clear")
     # Of 72 bytes that the relay gets it makes 64.
     pushed = sum(size for _, size, _ in credited)
     sealed = int(counters(at_home, "sealed:")["bytes"])

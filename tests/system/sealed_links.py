@@ -55,11 +55,6 @@ class Server:
         return int(next(field for field in row if field.startswith(name + "=")).partition("=")[2])
 
 
-def statistic(daemon, name, key=1):
-    with daemon.controller() as control:
-        return control.statistics(key).get(name)
-
-
 def status(daemon, key=1):
     row = daemon.key(key)
     return row["Status"] if row and "Status" in row else str(row)
@@ -100,13 +95,13 @@ def independent_server(run):
                   *(f"source = sealed:{s.address},key={public_text(s.own)}" for s in servers), name="relay")
     relay.seeded(1000, LONG)
     for number, (server, claim) in enumerate(zip(servers, ("8", "8", "2")), 1):
-        wait_until(lambda: int(statistic(relay, "BytesReleased", number)) > 0, "bytes pass the tests", LONG)
-        check_equal(statistic(relay, "MinEntropyPerByte", number), claim, "bits credited a byte")
+        wait_until(lambda: int(relay.statistic("BytesReleased", number)) > 0, "bytes pass the tests", LONG)
+        check_equal(relay.statistic("MinEntropyPerByte", number), claim, "bits credited a byte")
         check_equal(server.connections, 1, "connections")
         check_equal(server.payloads[0], hello([own.public.data]), "the client's payload")
-    check_equal(statistic(relay, "HopLimit", 3), "3", "the hop limit of the last server")
+    check_equal(relay.statistic("HopLimit", 3), "3", "the hop limit of the last server")
     # The pool is full: nothing is asked for any more, until somebody takes from it.
-    wait_until(lambda: int(statistic(relay, "RequestsOutstanding")) == 0, "the pool is full", LONG)
+    wait_until(lambda: int(relay.statistic("RequestsOutstanding")) == 0, "the pool is full", LONG)
     asked = [server.asked for server in servers]
     relay.seeded(255)
     check_equal([server.asked for server in servers], asked, "bytes asked for while the pool is full enough")
@@ -134,9 +129,9 @@ def relay_chain(run):
     home.daemon.program.stop()
     wait_until(lambda: "Away" in status(relay), "the relay notices", LONG)
     home.daemon.start()
-    before = int(statistic(relay, "BytesRead"))
+    before = int(relay.statistic("BytesRead"))
     relay.seeded(70000, LONG)  # more than its pool
-    check(int(statistic(relay, "BytesRead")) > before, "the relay takes from the server that came back")
+    check(int(relay.statistic("BytesRead")) > before, "the relay takes from the server that came back")
     path()
 
 
@@ -219,7 +214,7 @@ def wrong_keys(run):
     stranger = Ekeyd(run, f"identity = {identity_file(run, 'stranger.key', other)}", home.source(), name="stranger")
     for daemon in (relay, stranger):
         wait_until(lambda: "does it know this host's public key" in status(daemon), "the source says why", LONG)
-        check_equal(statistic(daemon, "BytesRead"), "0", "bytes that came")
+        check_equal(daemon.statistic("BytesRead"), "0", "bytes that came")
 
 
 def flip(message, at=-1):
@@ -255,7 +250,7 @@ def forged_answers(run):
     forged = {}
     for number, (name, server) in enumerate(servers.items(), 1):
         server.close()
-        accepted = int(statistic(relay, "BytesRead", number))
+        accepted = int(relay.statistic("BytesRead", number))
         if accepted > server.sent:
             forged[name] = accepted - server.sent
         check(server.sent > 0, f"{name}: nothing honest was sent")

@@ -15,13 +15,8 @@ def noise(seed):
     return random.Random(seed).randbytes
 
 
-def statistic(daemon, name, key=1):
-    with daemon.controller() as control:
-        return control.statistics(key).get(name)
-
-
 def number(daemon, name, key=1):
-    return int(statistic(daemon, name, key) or 0)
+    return int(daemon.statistic(name, key) or 0)
 
 
 def status(daemon, key=1):
@@ -38,7 +33,7 @@ def clear_is_not_credited(run):
     server = EgdServer("tcp:127.0.0.1:0", data=noise(1))
     daemon = Ekeyd(run, f"source = egd:{server.address}")
     released(daemon, 20000)
-    check_equal(statistic(daemon, "MinEntropyPerByte"), "0", "bits credited a byte")
+    check_equal(daemon.statistic("MinEntropyPerByte"), "0", "bits credited a byte")
     with daemon.client() as client:
         check_equal(client.level(), 0, "bits in the pool")
         check_equal(client.read_now(32), b"", "bytes for who does not wait")
@@ -55,7 +50,7 @@ def credit_as_configured(run):
     for settings, credit in (((f"egd:{local.address}",), "4"), ((f"egd:{remote.address},min-entropy=2",), "2")):
         daemon = Ekeyd(run, *(f"source = {each}" for each in settings))
         check_equal(len(daemon.seeded(1000, LONG)), 1000, "bytes")
-        check_equal(statistic(daemon, "MinEntropyPerByte"), credit, "bits credited a byte")
+        check_equal(daemon.statistic("MinEntropyPerByte"), credit, "bits credited a byte")
         counted = number(daemon, "BytesReleased") * int(credit)
         check(counted >= 8 * 1000, f"1000 bytes were served of {counted} bits")
         daemon.program.stop()

@@ -65,10 +65,11 @@ def unknown_serial(run):
 def in_vain(run):
     fifo = run.path("noise")
     os.mkfifo(fifo)
-    web, ekeyd, _ = start(run, f"source = device:{fifo}", softkeys=[])
+    web, ekeyd, _ = start(run, f"source = device:{fifo}", "silence = 600", softkeys=[])
     with open(fifo, "r+b", buffering=0) as noise, ekeyd.client() as client:
         noise.write(hashlib.shake_256(b"noise that passes its tests").digest(5000))
-        client.read(64)
+        # What is still on its way would serve the client that is to wait.
+        wait_until(lambda: ekeyd.statistic("BytesRead") == "5000", "all of the noise has come")
         while (left := client.level() // 8) >= 255:
             client.read(255)
         check(left > 0, "nothing is left")
