@@ -22,7 +22,7 @@ def _once(name, make):
 def _run(*command):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           check=False, env=dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C.UTF-8",
-                                   DEB_BUILD_OPTIONS="noautodbgsym noopt"))
+                                   DEB_BUILD_OPTIONS="noautodbgsym noopt", DEB_CXXFLAGS_APPEND="-g0"))
     if done.returncode != 0:
         raise Failure(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout.decode(errors='replace')[-6000:]}")
     return done.stdout.decode(errors="replace")
