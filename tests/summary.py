@@ -3,9 +3,8 @@
 pass and the end of what each failed test printed, then the line "N passed, N failed, N skipped". Fails when something
 has failed; a log without a result is a failure.
 
-summary.py --failed LOG prints the names of the failed tests, for another try. The log of that try is NAME-again.json
-beside NAME.json; what passed only then is named, and counts as passed: the machine stood in the way, or the test is
-to be mended.
+summary.py --failed LOG... prints the names of the failed tests, for another try. The log of that try is again.json;
+what passed only then is named, and counts as passed: the machine stood in the way, or the test is to be mended.
 """
 import json
 import os
@@ -30,16 +29,17 @@ def kind(result):
 
 
 if sys.argv[1] == "--failed":
-    for result in read(sys.argv[2]):
+    for result in [result for name in sys.argv[2:] for result in read(name)]:
         if kind(result) == "failed" and " / " in result["name"]:
             print(result["name"].split(" / ", 1)[1])
     sys.exit(0)
 
 results = {"passed": [], "failed": [], "skipped": []}
 failures = []
-for name in sys.argv[1:]:
-    again = name.replace(".json", "-again.json")
-    second = {result["name"]: result for result in read(again)} if os.path.exists(again) else {}
+logs = {os.path.basename(name): name for name in sys.argv[1:]}
+again = logs.pop("again.json", None)
+second = {result["name"]: result for result in read(again)} if again and os.path.exists(again) else {}
+for name in logs.values():
     for result in read(name):
         if kind(result) == "failed" and kind(second.get(result["name"], result)) == "passed":
             print(f"passed only when tried again: {result['name']}")
