@@ -145,7 +145,18 @@ class Pipeline final : public control::Subject,
         std::list<std::unique_ptr<Listener>> listeners;
         std::list<Sockets> sockets;
     };
-    // For Exchange, which see.
+    struct Lists {
+        const config::Settings& from;
+        const config::Settings& to;
+    };
+    Result<void> check_files(const Lists& lists) const;
+    // Addresses that are to be removed once nothing can go wrong any more.
+    using Leaving = std::vector<std::string>;
+    // Each changes one list by an Exchange, which see.
+    Result<Leaving> change_listeners(const Lists& lists, Before& before, Undo& undo);
+    Result<Leaving> change_sinks(const Lists& lists, Undo& undo);
+    Result<Leaving> change_sources(const Lists& lists, Undo& undo);
+    Result<void> remove_configured_source(std::string_view address);
     Result<bool> replace_listener(const std::string& old, const std::string& text, Before& before,
                                   Undo& undo);
     bool let_step_aside(const std::string& address, Before& before, Undo& undo);

@@ -113,56 +113,75 @@ bool Pipeline::let_step_aside(const std::string& address, Before& before, Undo& 
     return true;
 }
 
-Result<std::string> Pipeline::change(const config::Settings& from, const config::Settings& to) {
-    auto keyring = keyring_of(from.keyring, to.keyring);
-    if (!keyring) {
-        return tl::unexpected(keyring.error());
-    }
+Result<Pipeline::Leaving> Pipeline::change_listeners(const Lists& lists, Before& before, Undo& undo) {
+    return Exchange{lists.from.listen,
+                    lists.to.listen,
+                    among(listeners_),
+                    [this](std::string_view a) { return add_listener(a); },
+                    [this](std::string_view a) { return remove_listener(a); },
+                    undo,
+                    [&](const auto& a, const auto& b) { return replace_listener(a, b, before, undo); },
+                    [&](const auto& a) { return let_step_aside(a, before, undo); }}
+        .run();
+}
+
+Result<Pipeline::Leaving> Pipeline::change_sinks(const Lists& lists, Undo& undo) {
+    return Exchange{lists.from.sink,
+                    lists.to.sink,
+                    among(sinks_),
+                    [this](std::string_view a) { return add_sink(a); },
+                    [this](std::string_view a) { return remove_sink(a); },
+                    undo}
+        .run();
+}
+
+Result<Pipeline::Leaving> Pipeline::change_sources(const Lists& lists, Undo& undo) {
+    Exchange exchange{lists.from.source,
+                      lists.to.source,
+                      [this](std::string_view a) { return number_of(a) != 0 || finder(a) != finders_.end(); },
+                      [this](std::string_view a) { return add_configured_source(a).map([](unsigned) {}); },
+                      [this](std::string_view a) { return remove_configured_source(a); },
+                      undo};
+    exchange.alone = true;
+    return exchange.run();
+}
+
+Result<void> Pipeline::remove_configured_source(std::string_view address) {
+    return remove_finder(address) ? Result<void>() : remove_source(number_of(address));
+}
+
+Result<void> Pipeline::check_files(const Lists& lists) const {
     for (const auto& listener : listeners_) {
-        if (has(from.listen, listener->address()) && !has(to.listen, listener->address())) {
+        if (has(lists.from.listen, listener->address()) && !has(lists.to.listen, listener->address())) {
             continue; // goes anyway
         }
         if (auto good = listener->check_files(); !good) {
             return fail(explained(good.error().what));
         }
     }
+    return {};
+}
+
+Result<std::string> Pipeline::change(const config::Settings& from, const config::Settings& to) {
+    const Lists lists{from, to};
+    auto keyring = keyring_of(from.keyring, to.keyring);
+    if (!keyring) {
+        return tl::unexpected(keyring.error());
+    }
+    if (auto good = check_files(lists); !good) {
+        return tl::unexpected(good.error());
+    }
     Before before; // outlives what may have to go back to it
     Undo undo;
-    auto listeners = Exchange{
-        from.listen,
-        to.listen,
-        among(listeners_),
-        [this](std::string_view a) { return add_listener(a); },
-        [this](std::string_view a) { return remove_listener(a); },
-        undo,
-        [&](const auto& a, const auto& b) { return replace_listener(a, b, before, undo); },
-        [&](const auto& a) {
-            return let_step_aside(a, before, undo);
-        }}.run();
+    const auto listeners = change_listeners(lists, before, undo);
     if (!listeners) {
         return tl::unexpected(listeners.error());
     }
-    auto sinks = Exchange{from.sink,
-                          to.sink,
-                          among(sinks_),
-                          [this](std::string_view a) { return add_sink(a); },
-                          [this](std::string_view a) { return remove_sink(a); },
-                          undo}
-                     .run();
+    const auto sinks = change_sinks(lists, undo);
     if (!sinks) {
         return tl::unexpected(sinks.error());
     }
-    const Exchange::Change remove = [this](std::string_view a) {
-        return remove_finder(a) ? Result<void>() : remove_source(number_of(a));
-    };
-    Exchange exchange{from.source,
-                      to.source,
-                      [this](std::string_view a) { return number_of(a) != 0 || finder(a) != finders_.end(); },
-                      [this](std::string_view a) { return add_configured_source(a).map([](unsigned) {}); },
-                      remove,
-                      undo};
-    exchange.alone = true;
-    auto sources = exchange.run();
+    const auto sources = change_sources(lists, undo);
     if (!sources) {
         return tl::unexpected(sources.error());
     }
@@ -175,7 +194,7 @@ Result<std::string> Pipeline::change(const config::Settings& from, const config:
         static_cast<void>(remove_sink(address));
     }
     for (const auto& address : *sources) {
-        static_cast<void>(remove(address));
+        static_cast<void>(remove_configured_source(address));
     }
     before.listeners.clear(); // with those of their clients that could not go over
     if (keyring->keyring) {
