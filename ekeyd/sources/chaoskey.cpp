@@ -1,8 +1,8 @@
 // ChaosKey (Altus Metrum). The kernel's driver "chaoskey" serves it as /dev/hwrng; it is detached, and given
 // back afterwards.
+#include "ekeyd/sources/chaoskey.h"
+
 #include "ekeyd/sources/raw_source.h"
-#include "ekeyd/sources/registry.h"
-#include "ekeyd/sources/usb_driver.h"
 
 namespace ekey {
 
@@ -12,7 +12,9 @@ namespace {
 // driver credits all of it. A CRC makes no entropy, and one bit is kept back.
 constexpr double claim = 7.0;
 
-usb::Plan plan(usb::Id) {
+} // namespace
+
+usb::Plan chaoskey_plan(usb::Id) {
     usb::Plan plan;
     plan.vendor_in = 0x85;
     plan.packets_a_read = 8;
@@ -20,12 +22,11 @@ usb::Plan plan(usb::Id) {
     return plan;
 }
 
-Result<std::unique_ptr<Source>> make(DongleMade made) {
+Result<std::unique_ptr<Source>> make_chaoskey(DongleMade made) {
     return make_raw_source(std::move(made), RawTraits{.min_entropy = claim});
 }
 
-} // namespace
-
-const UsbDriver chaoskey_driver{"chaoskey", "ChaosKey", {{0x1d50, 0x60c6}}, true, false, plan, make};
+const UsbDriver chaoskey_driver{"chaoskey", "ChaosKey",    {{0x1d50, 0x60c6}}, true,
+                                false,      chaoskey_plan, make_chaoskey};
 
 } // namespace ekey
