@@ -33,13 +33,29 @@ const sockaddr* generic(const sockaddr_un& address) {
     return reinterpret_cast<const sockaddr*>(&address);
 }
 
-// What chown(2) takes; -1 leaves it as it is.
-Result<uid_t> user_of(const std::string& name) {
-    return name.empty() ? Result<uid_t>(static_cast<uid_t>(-1)) : find_user(name);
-}
+// Whom a socket's file is given to, as chown(2) takes it: -1 leaves it as it is.
+struct Owner {
+    uid_t user = static_cast<uid_t>(-1);
+    gid_t group = static_cast<gid_t>(-1);
+};
 
-Result<gid_t> group_of(const std::string& name) {
-    return name.empty() ? Result<gid_t>(static_cast<gid_t>(-1)) : find_group(name);
+Result<Owner> find_owner(const UnixListener::Options& options) {
+    Owner owner;
+    if (!options.user.empty()) {
+        const auto user = find_user(options.user);
+        if (!user) {
+            return tl::unexpected(user.error());
+        }
+        owner.user = *user;
+    }
+    if (!options.group.empty()) {
+        const auto group = find_group(options.group);
+        if (!group) {
+            return tl::unexpected(group.error());
+        }
+        owner.group = *group;
+    }
+    return owner;
 }
 
 // Removes what a killed process left; says why when the path is taken.
@@ -69,7 +85,7 @@ Result<void> clear_path(const std::string& path, const sockaddr_un& address) {
 }
 
 // What a passed socket's file grants beyond what was asked for, with the remedy; empty when it does not.
-std::string beyond(const UnixListener::Options& options, uid_t user, gid_t group) {
+std::string beyond(const UnixListener::Options& options, const Owner& owner) {
     struct stat about {};
     if (stat(options.path.c_str(), &about) != 0 || !S_ISSOCK(about.st_mode)) {
         return "the service manager passed a socket whose file is gone: restart its socket unit";
@@ -84,10 +100,10 @@ std::string beyond(const UnixListener::Options& options, uid_t user, gid_t group
             mode, options.mode, options.mode);
         return text;
     }
-    if (!options.user.empty() && about.st_uid != user) {
+    if (!options.user.empty() && about.st_uid != owner.user) {
         return "the service manager gave it to another user: give its socket unit SocketUser=" + options.user;
     }
-    if (!options.group.empty() && about.st_gid != group) {
+    if (!options.group.empty() && about.st_gid != owner.group) {
         return "the service manager gave it to another group: give its socket unit SocketGroup=" +
                options.group;
     }
@@ -95,14 +111,14 @@ std::string beyond(const UnixListener::Options& options, uid_t user, gid_t group
 }
 
 // Only root may give a file away; others let in whom they name.
-Result<void> grant(const UnixListener::Options& options, uid_t user, gid_t group) {
+Result<void> grant(const UnixListener::Options& options, const Owner& owner) {
     const char* const path = options.path.c_str();
     const bool give = !options.user.empty() || !options.group.empty();
-    if (give && lchown(path, user, group) != 0) {
+    if (give && lchown(path, owner.user, owner.group) != 0) {
         const std::string why = reason();
-        const auto shared =
-            share_file(options.path, options.mode, options.user.empty() ? std::nullopt : std::optional(user),
-                       options.group.empty() ? std::nullopt : std::optional(group));
+        const auto shared = share_file(options.path, options.mode,
+                                       options.user.empty() ? std::nullopt : std::optional(owner.user),
+                                       options.group.empty() ? std::nullopt : std::optional(owner.group));
         if (!shared) {
             return fail("cannot give it to " + options.user +
                         (options.group.empty() ? "" : ':' + options.group) + " (" + why +
@@ -133,20 +149,16 @@ Result<UnixListener> UnixListener::open(const Options& options) {
     if (!address) {
         return refuse("the path must have 1 to 107 bytes");
     }
-    const auto user = user_of(options.user);
-    if (!user) {
-        return refuse(user.error().what);
-    }
-    const auto group = group_of(options.group);
-    if (!group) {
-        return refuse(group.error().what);
+    const auto owner = find_owner(options);
+    if (!owner) {
+        return refuse(owner.error().what);
     }
     auto passed = options.passed.take(generic(*address));
     if (!passed) {
         return refuse(passed.error().what);
     }
     if (*passed) {
-        if (const std::string why = beyond(options, *user, *group); !why.empty()) {
+        if (const std::string why = beyond(options, *owner); !why.empty()) {
             return refuse(why);
         }
         return UnixListener(std::move(*passed), options.path); // without an inode: it is not ours to remove
@@ -169,7 +181,7 @@ Result<UnixListener> UnixListener::open(const Options& options) {
     }
     listener.device_ = about.st_dev;
     listener.inode_ = about.st_ino;
-    if (auto granted = grant(options, *user, *group); !granted) {
+    if (auto granted = grant(options, *owner); !granted) {
         return refuse(granted.error().what);
     }
     if (::listen(listener.fd(), options.backlog) != 0) {
@@ -182,16 +194,12 @@ Result<void> UnixListener::change_access(const Options& options) {
     const auto refuse = [&](const std::string& why) {
         return fail("cannot change the access to " + path_ + ": " + why);
     };
-    const auto user = user_of(options.user);
-    if (!user) {
-        return refuse(user.error().what);
-    }
-    const auto group = group_of(options.group);
-    if (!group) {
-        return refuse(group.error().what);
+    const auto owner = find_owner(options);
+    if (!owner) {
+        return refuse(owner.error().what);
     }
     if (inode_ == 0) { // it was passed
-        const std::string why = beyond(options, *user, *group);
+        const std::string why = beyond(options, *owner);
         return why.empty() ? Result<void>() : refuse(why);
     }
     struct stat before {};
@@ -209,7 +217,7 @@ Result<void> UnixListener::change_access(const Options& options) {
     }
     // (A file system without access lists has let in nobody else.)
     static_cast<void>(share_file(path_, options.mode, std::nullopt, std::nullopt));
-    if (auto granted = grant(options, *user, *group); !granted) {
+    if (auto granted = grant(options, *owner); !granted) {
         const bool back = lchown(path_.c_str(), before.st_uid, before.st_gid) == 0 &&
                           chmod(path_.c_str(), before.st_mode & 07777) == 0;
         return refuse(granted.error().what + (back ? "" : "; nor give back the access there was"));
