@@ -1,6 +1,7 @@
 #include "ekeyd/listeners/peers.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -9,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "ekeyd/config/address.h"
+#include "ekeyd/config/unknown.h"
 #include "ekeyd/config/words.h"
 #include "ekeyd/listeners/rate.h"
 #include "ekeyd/runtime/handle.h"
@@ -48,10 +50,8 @@ Result<void> read_option(std::string_view word, Peer& peer) {
     } else if (name == "output") {
         return fail("output is \"" + std::string(value) + "\": it takes full-entropy and drbg");
     } else {
-        const auto near = config::nearest(name, {"rate", "output", "credit"});
-        return fail("a peer has no option \"" + std::string(name) + "\": " +
-                    (near.empty() ? "it takes rate=, output= and credit="
-                                  : "did you mean " + std::string(near) + "?"));
+        constexpr std::array<std::string_view, 3> names{"rate", "output", "credit"};
+        return fail(config::unknown_option(name, names, "", "a peer takes rate=, output= and credit="));
     }
     return {};
 }

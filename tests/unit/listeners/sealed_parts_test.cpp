@@ -79,7 +79,7 @@ TEST_CASE("a bad line of a peers file is named, with what is wrong") {
         {std::string(key_a) + " b", "is that of a already"},
         {std::string(key_b) + " a", "the name a is given twice"},
         {std::string(key_b) + " b rat=5", "did you mean rate?"},
-        {std::string(key_b) + " b color=red", "it takes rate="},
+        {std::string(key_b) + " b color=red", "a peer takes rate="},
         {std::string(key_b) + " b rate=0", "rate"},
         {std::string(key_b) + " b rate", "rate"},
         {std::string(key_b) + " b credit=9", "credit"},
@@ -91,6 +91,13 @@ TEST_CASE("a bad line of a peers file is named, with what is wrong") {
         CHECK(error.starts_with("peers:3: "));
         CHECK(error.find(each.expected) != std::string::npos);
     }
+}
+
+TEST_CASE("a word of a peers file that may be a key is not repeated") {
+    const std::string error = error_of(std::string(key_a) + " a " + key_b + "\n");
+    CHECK(error.starts_with("peers:1: "));
+    CHECK(error.find("a peer takes rate=, output= and credit=") != std::string::npos);
+    CHECK(error.find(std::string(key_b).substr(0, 8)) == std::string::npos);
 }
 
 TEST_CASE("a peers file that everybody may write is refused, and so is what is no file") {
