@@ -7,6 +7,7 @@ failed() {
     for log in /tmp/*.log; do
         [ ! -e "$log" ] || { echo "--- $log"; tail -n 60 "$log"; }
     done
+    echo "FAILED: $*" # again, because who shows the output may cut it to its end
     exit 1
 }
 

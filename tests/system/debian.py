@@ -32,7 +32,8 @@ def built_packages():
     """The folder with the packages. They are built anew when the tree has changed since."""
     def build(folder):
         subprocess.run(["rm", "-rf", folder], check=True)
-        log = _run(os.path.join(source_folder(), "contrib/debian/build"), folder)
+        # Nice to the tests beside it, which have deadlines.
+        log = _run("nice", "-n", "10", os.path.join(source_folder(), "contrib/debian/build"), folder)
         with open(os.path.join(folder, "build.log"), "w", encoding="utf-8") as file:
             file.write(log)
 
