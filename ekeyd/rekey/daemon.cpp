@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <vector>
 
+#include <sys/stat.h>
+
 #include "ekeyd/config/call.h"
 
 namespace ekey::rekey {
@@ -25,11 +27,18 @@ std::vector<std::string> split(const std::string& row) {
 }
 
 // By what they lead to: udev's link and the tty are the same device. A kind before a path is left out.
+// (std::filesystem::equivalent() knows regular files and folders only.)
 bool same_device(const std::string& listed, const std::string& device) {
     const auto slash = listed.find('/');
-    std::error_code error;
-    return slash != std::string::npos && std::filesystem::equivalent(listed.substr(slash), device, error) &&
-           !error;
+    struct stat one {
+    }, other{};
+    if (slash == std::string::npos || ::stat(listed.c_str() + slash, &one) != 0 ||
+        ::stat(device.c_str(), &other) != 0) {
+        return false;
+    }
+    return S_ISCHR(one.st_mode) && S_ISCHR(other.st_mode)
+               ? one.st_rdev == other.st_rdev
+               : one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
 std::string call(std::string_view name, const std::string& argument) {

@@ -87,6 +87,14 @@ def running_ekeyd(run):
     check_contains(output, "ekeyd has taken it back", "what it says")
     case.check_changed(output)
     wait_until(lambda: (key := last_key(daemon)) and key["Status"] == "Running OK", f"Running OK: {last_key(daemon)}")
+    # Without a serial number it is known by its path, also by another one to the same device.
+    other_name = run.path("other-name")
+    os.symlink(case.key.path, other_name)
+    for device in (case.key.path, os.path.realpath(case.key.path), other_name):
+        with open(run.write("master", case.master + "\n"), encoding="ascii") as typed:
+            output = run.run("ekey-rekey", *case.arguments(device=device, socket_path=daemon.control), stdin=typed)
+        check_contains(output, "ekeyd has taken it back", f"what it says of {device}")
+        wait_until(lambda: (key := last_key(daemon)) and key["Status"] == "Running OK", f"Running OK: {last_key(daemon)}")
     # A failure gives the key back too.
     case.rekey(case.key.serial, STRANGER, socket_path=daemon.control, expect=1)
     wait_until(lambda: (key := last_key(daemon)) and key["Status"] == "Running OK", f"Running OK: {last_key(daemon)}")
