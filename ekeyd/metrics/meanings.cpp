@@ -15,6 +15,7 @@ constexpr struct {
     {"Unknown", "a session with it has not begun yet"},
     {"Serial ok", "a session with it has not begun yet"},
     {"Serial unknown", "its long-term key is not in the keyring: see ekey-rekey(8)", true},
+    {"Wrong serial number", "the device there has another serial number than serial= says", true},
     {"Long-Term-Key is bad", "the keyring has a wrong long-term key of it: see ekey-rekey(8)", true},
     {"Key has self-stopped", "it reports a failure of its own; only unplugging it may mend that"},
     {"Health test failed", "what it sends is no noise; it is tried again, less and less often"},

@@ -57,6 +57,7 @@ Result<void> EntropyKey::open() {
     link_ = std::move(*link);
     opened_ = Loop::now();
     before_ = session_->counters();
+    framing_errors_before_ = before_.framing_errors;
     ++links_;
     fresh_ = true;
     unanswered_ = false;
@@ -184,10 +185,12 @@ void EntropyKey::answer_key_request(const entropykey::Serial& serial) {
             owner_->on_failure(health::Failure::silence, "the device began anew");
         }
     }
-    if (expected_ && *expected_ != serial) {
+    if (!is_expected()) {
         log::error("the device has another serial number than was asked for",
                    {{"source", path_}, {"serial", serial.base64()}, {"expected", expected_->base64()}});
         session_->refuse_key(now);
+        owner_->on_failure(health::Failure::silence,
+                           "the device has another serial number than serial= says");
         return;
     }
     if (const auto* key = lookup_(serial)) {
@@ -197,6 +200,7 @@ void EntropyKey::answer_key_request(const entropykey::Serial& serial) {
     log::warning("the keyring has no long-term key for this device: run ekey-rekey",
                  {{"source", path_}, {"serial", serial.base64()}});
     session_->refuse_key(now);
+    owner_->on_failure(health::Failure::silence, "the keyring has no long-term key for the device");
 }
 
 // Told of once each time it is opened: the session asks for ever.
@@ -219,7 +223,9 @@ void EntropyKey::on_state(State from, State to) {
         if (!fresh_) {
             fresh_ = true;
             log::warning("session lost, starting again", {{"source", path_}});
-            owner_->on_failure(health::Failure::silence, "the session was lost");
+            owner_->on_failure(health::Failure::silence, frames_break()
+                                                             ? "what the device sends arrives broken"
+                                                             : "the session was lost");
         }
     }
     if (to == State::wrong_key) {
@@ -236,6 +242,14 @@ void EntropyKey::on_state(State from, State to) {
         framing_errors_before_ = session_->counters().framing_errors;
         owner_->on_restart();
     }
+}
+
+bool EntropyKey::is_expected() const {
+    return !expected_ || session_->serial() == expected_;
+}
+
+bool EntropyKey::frames_break() const {
+    return session_->counters().framing_errors - framing_errors_before_ >= most_framing_errors;
 }
 
 SourceStatus EntropyKey::status() const {
@@ -255,8 +269,10 @@ SourceStatus EntropyKey::status() const {
     }
     switch (session_->state()) {
     case State::idle:
-    case State::resetting: status.word = unanswered_ ? "No answer" : "Unknown"; break;
-    case State::no_key: status.word = "Serial unknown"; break;
+    case State::resetting:
+        status.word = frames_break() ? "Framing errors" : unanswered_ ? "No answer" : "Unknown";
+        break;
+    case State::no_key: status.word = is_expected() ? "Serial unknown" : "Wrong serial number"; break;
     case State::wrong_key: status.word = "Long-Term-Key is bad"; break;
     case State::self_stopped: status.word = "Key has self-stopped"; break;
     case State::awaiting_key:
@@ -267,7 +283,7 @@ SourceStatus EntropyKey::status() const {
             status.word = "Serial ok";
             break;
         } // otherwise it runs: a new session key every minute is a part of that
-        status.ok = session_->counters().framing_errors - framing_errors_before_ < most_framing_errors;
+        status.ok = !frames_break();
         status.word = status.ok ? "Running OK" : "Framing errors";
         break;
     }

@@ -51,6 +51,8 @@ class EntropyKey final : public Source, private LinkOwner {
     void on_no_use(std::optional<unsigned> version);
     void answer_key_request(const entropykey::Serial& serial);
     void after_session_call();
+    bool is_expected() const;  // the serial number that it told
+    bool frames_break() const; // one after the other
 
     Loop& loop_;
     std::string path_;
@@ -71,7 +73,7 @@ class EntropyKey final : public Source, private LinkOwner {
     bool unanswered_ = false; // the key did not answer the last request in time
     bool no_use_told_ = false;
     std::string trouble_; // for `list`: of the link that was lost, until another one delivers
-    std::uint64_t framing_errors_before_ = 0; // when the newest entropy came
+    std::uint64_t framing_errors_before_ = 0; // when it was opened, or the newest entropy came
 };
 
 } // namespace ekey

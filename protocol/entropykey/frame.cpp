@@ -1,6 +1,7 @@
 #include "protocol/entropykey/frame.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "protocol/entropykey/base64.h"
 
@@ -85,9 +86,15 @@ void FrameReader::resynchronise() {
 }
 
 void FrameReader::skip(std::size_t bytes) {
-    if (synchronised_)
+    if (std::exchange(synchronised_, false)) {
         ++framing_errors_;
-    synchronised_ = false;
+        skipped_of_error_ = 0;
+    }
+    skipped_of_error_ += bytes;
+    if (skipped_of_error_ > frame_size) { // at most once a call: no more is held
+        ++framing_errors_;
+        skipped_of_error_ -= frame_size;
+    }
     skipped_bytes_ += bytes;
     held_size_ -= bytes;
     std::memmove(held_.data(), held_.data() + bytes, held_size_);

@@ -51,8 +51,10 @@ class FrameReader {
     Step next(ByteView in);
     void clear(); // forgets a partial frame, and that bytes were being skipped; counters stay
 
-    std::uint64_t frames() const { return frames_; }                 // frames found
-    std::uint64_t framing_errors() const { return framing_errors_; } // times that synchronisation was lost
+    std::uint64_t frames() const { return frames_; } // frames found
+    // Times that synchronisation was lost, and one for each further 64 bytes until it was there again: what
+    // is broken without a pause counts as so many frames.
+    std::uint64_t framing_errors() const { return framing_errors_; }
     std::uint64_t skipped_bytes() const { return skipped_bytes_; }
 
   private:
@@ -63,6 +65,7 @@ class FrameReader {
     FrameBytes held_{};
     std::size_t held_size_ = 0;
     bool synchronised_ = true;
+    std::size_t skipped_of_error_ = 0; // bytes since the newest framing error, while not synchronised
     std::uint64_t frames_ = 0, framing_errors_ = 0, skipped_bytes_ = 0;
 };
 

@@ -4,6 +4,7 @@ import hashlib
 import html
 import os
 import re
+import socket
 
 from daemons import FAST, Softkey
 from harness import check, check_contains, check_equal, main, test, wait_until
@@ -59,6 +60,31 @@ def unknown_serial(run):
     check_contains(said[1], re.escape(key.serial) + r"\): its long-term key is not in the keyring: see ekey-rekey\(8\)\.$", "the page")
     check_contains(top(run, ekeyd), rf"(?m)^! Source 1 \({re.escape(key.serial)}\): its long-term key is not in the keyring: "
                    r"see ekey-rekey\(8\)\.$", "top")
+
+
+@test("http and top: a key whose serial number is another one than serial= says is told as that, and not as one without a long-term key")
+def other_serial(run):
+    key = Softkey(run)
+    web, ekeyd, _ = start(run, f"source = {key.source},serial=NwBvBlg3OTBJORFD", softkeys=[], keyring=key.keyring)
+    wait_until(lambda: ekeyd.key()["Status"] == "Wrong serial number", f"its status: {ekeyd.key()}")
+    check_contains(ekeyd.health(), "(?m)another serial number than serial= says", "its health")
+    expected = re.escape(key.serial) + r"\): the device there has another serial number than serial= says\.$"
+    check_contains(wrong(web)[1], expected, "the page")
+    check_contains(top(run, ekeyd), "(?m)^! Source 1 .*" + expected, "top")
+
+
+@test("http and top: what is no Entropy Key, and sends without a pause, is told as broken frames and not as silence")
+def no_frames(run):
+    path = run.path("receiver")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(path)
+        listener.listen()
+        web, ekeyd, _ = start(run, f"source = entropykey:{path}", softkeys=[], keyring=run.write("empty", ""))
+        with listener.accept()[0] as receiver:
+            receiver.sendall(b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n" * 5)
+            wait_until(lambda: ekeyd.key()["Status"] == "Framing errors", f"its status: {ekeyd.key()}")
+            check_contains(wrong(web)[1], "what it sends arrives broken: look at its cable or hub", "the page")
+            check_contains(top(run, ekeyd), "(?m)^! Source 1 .*: what it sends arrives broken", "top")
 
 
 @test("http and top: a client that waits in vain is told though some bytes are left; one that gets bytes, sharing, is not")

@@ -116,9 +116,10 @@ TEST_CASE("frame: what is not a frame is skipped and counted") {
         {good.substr(1) + good, 1, 1, 63},              // its first byte lost
         {good.substr(0, 62) + "\n\r" + good, 1, 1, 64}, // 64 bytes without CR LF at the end
         {good.substr(0, 62) + "\r\r" + good, 1, 1, 64},
-        {std::string(1000, '*') + good, 1, 1, 1000},
-        {std::string(1000, '\0') + good, 1, 1, 1000},
-        {std::string(1000, '\r'), 0, 1, 1000},
+        // One for each 64 bytes begun: 1000 are 15.6 frames.
+        {std::string(1000, '*') + good, 1, 16, 1000},
+        {std::string(1000, '\0') + good, 1, 16, 1000},
+        {std::string(1000, '\r'), 0, 16, 1000},
     };
     for (const auto& c : cases) {
         const auto found = read_every_way(c.stream);
@@ -126,6 +127,19 @@ TEST_CASE("frame: what is not a frame is skipped and counted") {
         CHECK_MESSAGE(found.errors == c.errors, c.stream);
         CHECK_MESSAGE(found.skipped == c.skipped, c.stream);
     }
+}
+
+TEST_CASE(
+    "frame: frames that are broken one after the other are counted one by one, give or take their size") {
+    std::string no_end, too_long;
+    for (unsigned i = 0; i < 64; ++i) {
+        no_end += good.substr(0, 62) + "  ";
+        too_long += good + "x";
+    }
+    CHECK(read_every_way(no_end).errors == 64);
+    const auto resynchronised = read_every_way(too_long); // each but for one byte is good
+    CHECK(resynchronised.frames.size() == 64);
+    CHECK(resynchronised.errors == 64);
 }
 
 TEST_CASE("frame: clear forgets a partial frame but no count") {
