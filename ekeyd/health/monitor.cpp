@@ -90,6 +90,11 @@ std::size_t Monitor::feed(ByteView samples, ByteView& released) {
     std::memcpy(block_.data() + fill_, samples.data(), taken);
     fill_ += taken;
     if (fill_ == block_size && test_block()) {
+        if (state_ == State::starting && --startup_left_ > 0) {
+            counters_.bytes_discarded += block_size;
+            discard_held();
+            return taken;
+        }
         state_ = State::healthy;
         counters_.bytes_released += block_size;
         released_ = true;
@@ -167,7 +172,7 @@ void Monitor::fail(Failure why, std::string detail) {
     }
     counters_.bytes_discarded += bytes_held();
     discard_held();
-    if (state_ == State::failed) {
+    if (state_ == State::failed && failure_ != why) {
         return;
     }
     state_ = State::failed;
@@ -180,9 +185,14 @@ void Monitor::restart() {
     discard_held();
     repetition_.restart();
     proportion_.restart();
-    fips_rate_.restart();
     fips_.restart();
+    startup_left_ = std::min(1 + startup_a_failed * fips_rate_.failed_in_window(), most_startup);
     state_ = State::starting;
+}
+
+void Monitor::begin_anew() {
+    fips_rate_.restart();
+    restart();
 }
 
 } // namespace ekey::health

@@ -6,6 +6,12 @@
 // construction or restart(): it is held like any other and must pass all tests, with no rate to excuse it. A
 // perfect source fails it 8 times in 10,000 starts; its owner starts it again.
 //
+// Noise that is bad passes a block now and then, and whoever tries it often enough would be lucky. So what
+// failed is remembered over a restart: the window of the rate goes on, and with each failed block in it the
+// startup test is longer by startup_a_failed blocks, all of which must pass (up to most_startup blocks). What
+// passes half of its blocks gets through it after one failed block once in 32 tries, after five once in two
+// million. A perfect source is delayed by it: after one failed block by 3.3 s at 3 kB/s.
+//
 // A claim of H bits a byte fails a source that is just as good as claimed once in 2^30 bytes or less often.
 // For 3 kB/s that is once in 4 days in the worst case; uniform bytes under a claim of 7 bits fail once in
 // 2^40 bytes (11 years).
@@ -73,10 +79,12 @@ class Monitor {
     std::size_t feed(ByteView samples, ByteView& released);
 
     // Discards all that is held and enters State::failed. For what the tests cannot see. `detail`: one
-    // sentence. In State::failed already, it is counted, and the first reason stays.
+    // sentence. In State::failed already, it is counted, and the first reason stays; of one kind the newest.
     void fail(Failure why, std::string detail);
-    // Discards all that is held and begins the startup test again.
+    // Discards all that is held and begins the startup test again; what failed is remembered.
     void restart();
+    // The same for another source in its place, or one that somebody has seen to: nothing is remembered.
+    void begin_anew();
 
     State state() const { return state_; }
     Failure failure() const { return failure_; } // why the state is failed, or why it last was
@@ -87,6 +95,8 @@ class Monitor {
         return released_ ? 0 : fill_;
     } // tested, neither released nor discarded yet
 
+    static constexpr std::size_t startup_a_failed = 4, most_startup = 64; // blocks
+
   private:
     bool test_samples(ByteView samples);
     bool test_block();
@@ -95,8 +105,9 @@ class Monitor {
     Settings settings_;
     State state_ = State::starting;
     Failure failure_ = Failure::none;
-    bool released_ = false; // the whole block was handed out by the last feed()
-    std::size_t fill_ = 0;  // bytes of block_ in use
+    bool released_ = false;        // the whole block was handed out by the last feed()
+    std::size_t fill_ = 0;         // bytes of block_ in use
+    std::size_t startup_left_ = 1; // blocks of the startup test that have not passed yet
     RepetitionCount repetition_;
     AdaptiveProportion proportion_;
     FipsRate fips_rate_;

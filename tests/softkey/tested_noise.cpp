@@ -52,7 +52,7 @@ void TestedNoise::power_on() {
     discard();
     at_power_on_ = monitor_->counters();
     tries_left_ = startup_tries;
-    monitor_->restart();
+    monitor_->begin_anew();
     if (failed) {
         source_->reset();
     }
@@ -85,7 +85,7 @@ void TestedNoise::on_samples(ByteView raw) {
         condition(released);
         if (monitor_->state() == health::State::failed) {
             if (starting && monitor_->failure() == health::Failure::fips_rate && --tries_left_ > 0) {
-                monitor_->restart();
+                monitor_->begin_anew();
                 continue;
             }
             discard();

@@ -263,19 +263,66 @@ TEST_CASE("restart forgets what each test remembered of the samples before") {
         feed_all(monitor, ByteView(in).subspan(1 + 20 * 10), 5000);
         CHECK(monitor.state() == State::starting);
     }
-    SUBCASE("the blocks that failed") {
-        Monitor monitor(Settings{});
+}
+
+TEST_CASE("promise 1: who failed passes no startup test by luck: four more blocks for each that failed") {
+    Monitor monitor(Settings{});
+    SUBCASE("the startup block itself") {
+        feed_all(monitor, bad_block(1), 5000);
+        monitor.restart();
+        const Bytes out =
+            feed_all(monitor, stream({good_block(2), good_block(3), good_block(4), good_block(5)}), 977);
+        CHECK(out.empty());
+        CHECK(monitor.state() == State::starting);
+        CHECK(monitor.counters().bytes_discarded == 5 * block_size);
+        CHECK(feed_all(monitor, stream({good_block(6), good_block(7)}), 977) ==
+              stream({good_block(6), good_block(7)}));
+        CHECK(monitor.state() == State::healthy);
+    }
+    SUBCASE("one that fails among them fails the source again, and the next test is longer") {
+        feed_all(monitor, bad_block(1), 5000);
+        monitor.restart();
+        CHECK(feed_all(monitor, stream({good_block(2), good_block(3), bad_block(4)}), 5000).empty());
+        CHECK(monitor.state() == State::failed);
+        monitor.restart();
+        for (unsigned i = 0; i < 8; ++i) {
+            CHECK(feed_all(monitor, good_block(5 + i), 5000).empty());
+        }
+        CHECK(feed_all(monitor, good_block(20), 5000) == good_block(20));
+    }
+    SUBCASE("blocks that failed while it was healthy count, and go on to count in the rate") {
         feed_all(monitor, good_block(1), 5000);
         for (unsigned i = 0; i < 4; ++i) {
             feed_all(monitor, stream({bad_block(2), good_block(3)}), 5000);
         }
         monitor.restart();
-        feed_all(monitor, stream({good_block(1), bad_block(2)}), 5000);
-        CHECK(monitor.state() == State::healthy);
+        for (unsigned i = 0; i < 16; ++i) {
+            CHECK(feed_all(monitor, good_block(1), 5000).empty());
+        }
+        CHECK(feed_all(monitor, good_block(2), 5000) == good_block(2));
+        feed_all(monitor, bad_block(2), 5000);
+        CHECK(monitor.state() == State::failed);
+        CHECK(monitor.detail() ==
+              "5 of the last 128 blocks failed FIPS 140-2, the last one: monobit, poker, runs");
+    }
+    SUBCASE("never more than 64") {
+        for (unsigned i = 0; i < 30; ++i) {
+            feed_all(monitor, bad_block(1), 5000);
+            monitor.restart();
+        }
+        for (unsigned i = 0; i < 63; ++i) {
+            CHECK(feed_all(monitor, good_block(1), 5000).empty());
+        }
+        CHECK(feed_all(monitor, good_block(2), 5000) == good_block(2));
+    }
+    SUBCASE("nothing is remembered of one that is begun anew") {
+        feed_all(monitor, bad_block(1), 5000);
+        monitor.begin_anew();
+        CHECK(feed_all(monitor, good_block(2), 5000) == good_block(2));
     }
 }
 
-TEST_CASE("the first reason of a failure stays, later ones are counted") {
+TEST_CASE("the first reason of a failure stays, and the newest of its kind; all are counted") {
     Monitor monitor(raw);
     monitor.fail(Failure::silence, "no bytes for 10 s");
     monitor.fail(Failure::device, "the device is gone");
@@ -283,6 +330,10 @@ TEST_CASE("the first reason of a failure stays, later ones are counted") {
     CHECK(monitor.detail() == "no bytes for 10 s");
     CHECK(monitor.counters().silence == 1);
     CHECK(monitor.counters().device == 1);
+    monitor.fail(Failure::silence, "it is there, and has no key");
+    CHECK(monitor.failure() == Failure::silence);
+    CHECK(monitor.detail() == "it is there, and has no key");
+    CHECK(monitor.counters().silence == 2);
 }
 
 TEST_CASE("promise 1: zeros fail at once, whatever entropy is claimed, none included") {
