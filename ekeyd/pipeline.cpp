@@ -18,6 +18,7 @@ Pipeline::Pipeline(Loop& loop, std::size_t pool_size, Duration silence, UsbMaker
       make_usb_(make_usb) {
     // Paused sources start again once a quarter of the pool is free, not at each answer.
     pool_.on_low(pool_size - pool_size / 4, [this] { on_pool_low(); });
+    pool_.on_wanted([this] { on_pool_low(); });
     term_.bind<&Pipeline::on_term_over>(this);
     pool_.turns().keep_places([this] { term_.start(term); });
 }

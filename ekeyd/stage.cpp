@@ -20,9 +20,9 @@ constexpr Duration last_retry = std::chrono::minutes(10);
 // Silence is looked for this often within the limit, so that it is noticed at most a quarter late.
 constexpr unsigned ticks_per_silence = 4;
 
-// What is mixed in and not credited never fills the pool, and would be asked for without end. So much of it
-// in a second does what it can do: a whole block of the tests, and more than the pool is made of in that
-// time.
+// What is mixed in and not credited never fills the pool, and would be asked for without end; what a source
+// sends that has failed is thrown away. So much in a second does what the one can do: a whole block of the
+// tests, and more than the pool is made of in that time.
 constexpr Duration breath = std::chrono::seconds(1);
 constexpr std::size_t uncredited_a_breath = 4096; // bytes
 
@@ -60,15 +60,16 @@ Result<void> Stage::start(bool must_open) {
 // its silence is noticed, however often others fill the pool.
 void Stage::pause(bool on) {
     to_pause_ = on;
-    if (on && heard_since_let_go_) {
+    if (!on) {
+        let_go();
+    } else if (heard_since_let_go_ && !is_wanted()) {
         halt();
-    } else if (!on && !breath_.active()) {
-        heard_since_let_go_ = false;
-        if (std::exchange(paused_, false)) {
-            quiet_ticks_ = 0;
-        }
-        source_->pause(false);
     }
+}
+
+// Though the pool is full: for its startup test, which says whether it is healthy, and for a capture.
+bool Stage::is_wanted() const {
+    return capture_ != nullptr || monitor_->state() == health::State::starting;
 }
 
 void Stage::halt() {
@@ -76,10 +77,31 @@ void Stage::halt() {
     source_->pause(true);
 }
 
+void Stage::let_go() {
+    if (breath_.active()) {
+        return;
+    }
+    heard_since_let_go_ = false;
+    if (std::exchange(paused_, false)) {
+        quiet_ticks_ = 0;
+    }
+    source_->pause(false);
+}
+
+void Stage::begin_startup_test() {
+    monitor_->restart();
+    if (paused_) {
+        let_go();
+    }
+}
+
 void Stage::reset() {
     retry_.stop();
     retry_after_ = first_retry;
-    monitor_->restart();
+    monitor_->begin_anew();
+    if (paused_) {
+        let_go();
+    }
     source_->reset();
 }
 
@@ -89,23 +111,24 @@ void Stage::on_samples(ByteView raw) {
         raw = divert(raw);
     }
     if (monitor_->state() == health::State::failed && monitor_->failure() == health::Failure::silence) {
-        monitor_->restart(); // it speaks again
+        begin_startup_test(); // it speaks again
     }
     heard_since_let_go_ = true;
     test(raw);
-    uncredited_ = min_entropy() > 0 ? 0 : uncredited_ + raw.size();
+    const bool counts = min_entropy() > 0 && monitor_->state() != health::State::failed;
+    uncredited_ = counts ? 0 : uncredited_ + raw.size();
     if (uncredited_ >= uncredited_a_breath && !breath_.active()) {
         breath_.start(breath);
     }
-    if ((to_pause_ || breath_.active()) && !paused_) {
+    if (!paused_ && (breath_.active() || (to_pause_ && !is_wanted()))) {
         halt();
     }
 }
 
 void Stage::on_breath() {
     uncredited_ = 0;
-    if (!to_pause_) {
-        pause(false);
+    if (!to_pause_ || is_wanted()) {
+        let_go();
     }
 }
 
@@ -156,13 +179,13 @@ void Stage::after_failure() {
 void Stage::on_restart() {
     // A session that begins anew must not cut short the pause after failed noise.
     if (!retry_.active()) {
-        monitor_->restart();
+        begin_startup_test();
     }
 }
 
 void Stage::on_retry() {
     log::notice("source is tried again", {{"source", source_->status().path}});
-    monitor_->restart();
+    begin_startup_test();
 }
 
 void Stage::on_quiet_tick() {
@@ -182,6 +205,9 @@ Result<void> Stage::begin_capture(std::uint64_t bytes, control::CaptureReceiver&
     }
     capture_ = &receiver;
     capture_left_ = bytes;
+    if (paused_) {
+        let_go();
+    }
     return {};
 }
 

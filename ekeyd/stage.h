@@ -61,7 +61,10 @@ class Stage final : private SourceOwner {
     void on_failure(health::Failure why, std::string detail) override;
     void on_restart() override;
 
+    bool is_wanted() const;
     void halt();
+    void let_go();
+    void begin_startup_test();
     void test(ByteView samples);
     ByteView divert(ByteView samples);
     void after_failure();

@@ -10,16 +10,6 @@ namespace ekey {
 
 namespace {
 
-// Queues up for the pool. While places are kept, what they hold up may be for this one, or for those behind
-// it.
-void join(Pool& pool, Taker& taker) {
-    const bool held_up = pool.turns().keeps_any();
-    pool.turns().wait(taker);
-    if (held_up) {
-        pool.serve();
-    }
-}
-
 class FullEntropy final : public Supply {
   public:
     FullEntropy(Pool& pool, bool local) : pool_(pool), local_(local) {}
@@ -29,7 +19,7 @@ class FullEntropy final : public Supply {
         assert(taken);
     }
     std::uint64_t level() override { return std::uint64_t{8} * pool_.spare(local_); }
-    void wait(Taker& taker) override { join(pool_, taker); }
+    void wait(Taker& taker) override { pool_.wait(taker); }
 
   private:
     Pool& pool_;
@@ -76,7 +66,7 @@ class Resistant final : public Supply {
         assert(given);
     }
     std::uint64_t level() override { return ready(1) == 0 ? 0 : strength; }
-    void wait(Taker& taker) override { join(pool_, taker); }
+    void wait(Taker& taker) override { pool_.wait(taker); }
     std::size_t cost(std::size_t) const override { return Generator::seed_size; }
 
   private:

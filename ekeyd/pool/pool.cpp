@@ -57,6 +57,34 @@ bool Pool::take(ByteSpan out, Claim claim) {
     return true;
 }
 
+void Pool::serve() {
+    turns_.run(*this);
+    if (!turns_.empty()) {
+        want();
+    }
+}
+
+void Pool::wait(Taker& taker) {
+    const bool held_up = turns_.keeps_any();
+    turns_.wait(taker);
+    if (held_up) {
+        serve();
+    } else {
+        want();
+    }
+}
+
+void Pool::want() {
+    if (!on_wanted_) {
+        return;
+    }
+    const std::size_t held = size_;
+    on_wanted_();
+    if (size_ != held) {
+        turns_.run(*this);
+    }
+}
+
 void Pool::on_low(std::size_t mark, std::function<void()> call) {
     low_mark_ = call ? mark : 0; // nothing is below 0
     on_low_ = std::move(call);

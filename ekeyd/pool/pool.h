@@ -59,7 +59,14 @@ class Pool {
 
     Turns& turns() { return turns_; } // where those who wait queue up
     const Turns& turns() const { return turns_; }
-    void serve() { turns_.run(*this); } // lets those who wait take what is there, in turns
+    // Lets those who wait take what is there, in turns.
+    void serve();
+    // Queues up. While places are kept, what they hold up may be for this one, or for those behind it: they
+    // are served. For who cannot be served now; see serve() otherwise.
+    void wait(Taker& taker);
+    // `call` is called whenever somebody waits and cannot be served: more is wanted, however much is held. It
+    // may put(), but may not take() or serve().
+    void on_wanted(std::function<void()> call) { on_wanted_ = std::move(call); }
 
     // The generator for listeners that ask for it; it feeds on this pool.
     Drbg& drbg() { return drbg_; }
@@ -71,6 +78,7 @@ class Pool {
     const Counters& counters() const { return counters_; }
 
   private:
+    void want();
     bool nobody_first() const { return turns_.empty() && !(turns_.keeps_any() && scarce()); }
 
     SecretBytes ring_;
@@ -78,7 +86,7 @@ class Pool {
     std::size_t reserve_ = 0, reserved_ = 0; // to be kept; kept, and counted in size_
     bool drawing_ = false;
     std::size_t low_mark_ = 0;
-    std::function<void()> on_low_;
+    std::function<void()> on_low_, on_wanted_;
     Turns turns_;
     Drbg drbg_{*this};
     Counters counters_;

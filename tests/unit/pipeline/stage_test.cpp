@@ -135,11 +135,13 @@ TEST_CASE(
     CHECK(bench.health("Failure") == health::name(health::Failure::silence));
 }
 
-TEST_CASE("a source is paused once it has given something, and its silence then is not counted") {
+TEST_CASE("a source is paused once it has passed its startup test, and its silence then is not counted") {
     Bench bench(std::chrono::milliseconds(40));
     bench.stage.pause(true);
     CHECK_FALSE(bench.source.paused);
     bench.send(noise(100));
+    CHECK_FALSE(bench.source.paused);
+    bench.send(noise(health::block_size - 100));
     CHECK(bench.source.paused);
     Timer later(bench.loop);
     later.bind<&Loop::stop>(&bench.loop);
