@@ -41,8 +41,12 @@ Result<Pipeline::NewKeyring> Pipeline::keyring_of(const config::Setting& before,
         return NewKeyring{};
     }
     auto read = read_keyring(now.value);
+    if (read && read->size() == 0 && !read->skipped().empty()) { // is this a keyring?
+        return fail(now.where + ": keyring " + now.value + " has no key in it; " + read->skipped().front());
+    }
     if (read) {
-        return NewKeyring{std::move(*read), {}};
+        const bool emptied = read->size() == 0 && keyring_.size() > 0;
+        return NewKeyring{std::move(*read), emptied ? "the keyring has no keys any more" : ""};
     }
     // The keyring is root's alone: a daemon that runs as another user keeps what it has read of it.
     const std::string why = explained(read.error().what);
@@ -131,7 +135,11 @@ Result<Pipeline::Leaving> Pipeline::change_sinks(const Lists& lists, Undo& undo)
                     among(sinks_),
                     [this](std::string_view a) { return add_sink(a); },
                     [this](std::string_view a) { return remove_sink(a); },
-                    undo}
+                    undo,
+                    {},
+                    // Two may write to one place for a moment. Opened again by a daemon that may do less now,
+                    // the old one could be lost.
+                    [](const auto&) { return true; }}
         .run();
 }
 

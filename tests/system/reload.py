@@ -230,6 +230,39 @@ def other_keyring(run):
     daemon.seeded()
 
 
+@test("reload: a keyring without a key in it, which may be another file, is refused with its line; one that was emptied is told of")
+def no_keyring(run):
+    daemon = Ekeyd(run, softkeys=[Softkey(run)])
+    daemon.seeded()
+    text = run.write("text", "# of what\n\nroot:x:0:0:root:/root:/bin/bash\n")
+    with open(daemon.config, encoding="ascii") as file:
+        ours = re.search(r"(?m)^keyring = (.*)$", file.read())[1]
+    rewrite(daemon, lambda config: config.replace(ours, text))
+    check_contains(refusal(daemon), rf"ekeyd\.conf:\d+: keyring {re.escape(text)} has no key in it; line 3: ", "the answer to another file")
+    run.write("text", "# none\n")
+    said = run.run("ekeydctl", "--socket", daemon.control[5:], "reload")
+    check_contains(said, "the keyring has no keys any more", "what ekeydctl says of an empty one")
+
+
+@test("reload: a file sink that a daemon without its rights cannot open again stays when its line is changed, and after it is changed back")
+def sink_kept(run):
+    if os.getuid() != 0:
+        raise Skip("only root can become another user")
+    os.chmod(run.folder, 0o711)
+    os.mkdir(run.path("owned"), 0o755)
+    sink = f"file:{run.path('owned/out')}"
+    daemon = Ekeyd(run, "user = nobody", f"sink = {sink},rate=100", softkeys=[Softkey(run)])
+    os.chmod(daemon.config, 0o644)
+    rewrite(daemon, lambda text: text.replace("rate=100", "rate=200"))
+    check_contains(refusal(daemon), "Permission denied.*given up rights", "the answer")
+    shown = run.run("ekeydctl", "--socket", daemon.control[5:], "show")
+    check_contains(shown, re.escape(sink) + ",rate=100", "what is shown after a refusal")
+    rewrite(daemon, lambda text: text.replace("rate=200", "rate=100"))
+    command(daemon, "Reload")
+    before = os.path.getsize(run.path("owned/out"))
+    wait_until(lambda: os.path.getsize(run.path("owned/out")) > before, "it is written to")
+
+
 @test("reload: what was added over the control socket stays; options that need a restart are named")
 def restart_named(run):
     added = f"unix:{run.path('added')}"
