@@ -12,6 +12,7 @@
 #include "ekeyd/runtime/held_signal.h"
 #include "ekeyd/runtime/log.h"
 #include "ekeyd/runtime/service_manager.h"
+#include "ekeyd/runtime/standard_files.h"
 
 namespace {
 
@@ -162,12 +163,14 @@ int run(int argc, char** argv) {
         log::fault(request.error().what);
         return usage;
     }
-    if (request->action == PushRequest::Action::help) {
-        std::fputs(push_help().c_str(), stdout);
-        return done;
-    }
-    if (request->action == PushRequest::Action::version) {
-        std::puts("egd-push " EKEYD_VERSION);
+    if (request->action != PushRequest::Action::run) {
+        std::fputs(request->action == PushRequest::Action::help ? push_help().c_str()
+                                                                : "egd-push " EKEYD_VERSION "\n",
+                   stdout);
+        if (const auto flushed = flush_output(); !flushed) {
+            log::fault(flushed.error().what);
+            return failed;
+        }
         return done;
     }
     const PushOptions& options = request->options;
@@ -201,6 +204,7 @@ int run(int argc, char** argv) {
 } // namespace
 
 int main(int argc, char** argv) {
+    fill_standard_files();
     // One arena: the thread that looks up names would otherwise bring its own.
     mallopt(M_ARENA_MAX, 1);
     hold_signal(SIGHUP); // until Guest takes it: what is read from here on may be older than the signal

@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
-#include <iostream>
 
 #include "ekeyd/config/settings.h"
 #include "ekeyd/control/server.h"
@@ -19,6 +18,7 @@
 #include "ekeyd/runtime/sandbox.h"
 #include "ekeyd/runtime/secret.h"
 #include "ekeyd/runtime/service_manager.h"
+#include "ekeyd/runtime/standard_files.h"
 #include "ekeyd/sandbox_rules.h"
 
 namespace {
@@ -150,6 +150,7 @@ int run(const config::Settings& settings, Reloader::CommandLine command_line,
 } // namespace
 
 int main(int argc, char** argv) {
+    fill_standard_files();
     hold_signal(SIGHUP); // until Reloader takes it: what is read from here on may be older than the signal
     try {
         auto descriptors = take_passed_descriptors(); // before any other has a number of theirs
@@ -170,7 +171,11 @@ int main(int argc, char** argv) {
             }
         }
         if (request->action != Action::run) {
-            std::cout << request->text;
+            std::fputs(request->text.c_str(), stdout);
+            if (const auto flushed = flush_output(); !flushed) {
+                log::fault(flushed.error().what);
+                return failed;
+            }
             return done;
         }
         request->settings.config_file = absolute(request->settings.config_file);

@@ -9,6 +9,7 @@
 #include "ekeyd/rekey/find.h"
 #include "ekeyd/rekey/options.h"
 #include "ekeyd/rekey/terminal.h"
+#include "ekeyd/runtime/standard_files.h"
 #include "ekeyd/sources/port.h"
 
 namespace {
@@ -178,6 +179,7 @@ Result<bool> run(Options& options) {
 } // namespace
 
 int main(int argc, char** argv) {
+    fill_standard_files();
     try {
         init_secrets();
         forbid_core_dumps();
@@ -192,6 +194,10 @@ int main(int argc, char** argv) {
         }
         if (options->action != Options::Action::run) {
             std::fputs(options->text.c_str(), stdout);
+            if (const auto flushed = flush_output(); !flushed) {
+                complain(flushed.error().what);
+                return failed;
+            }
             return done;
         }
         const auto ran = run(*options);

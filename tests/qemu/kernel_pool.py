@@ -23,7 +23,7 @@ echo "pool after: $(cat /proc/sys/kernel/random/entropy_avail)"
 check 'the pool is ready' [ "$(cat /proc/sys/kernel/random/entropy_avail)" = 256 ]
 dmesg | grep 'crng init done' || failed 'the kernel does not say that its generator is ready'
 kill $ekeyd_pid
-wait_for 'ekeyd ends' 5 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
+wait_for 'ekeyd ends' 20 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
 """)
     check_contains(output, r"crng init done", "the kernel's word")
 
@@ -78,7 +78,7 @@ daemon entropykey:/tmp/key --user nobody --sink kernel,credit=8,interval=1
 wait_for 'the kernel is fed' 30 sh -c "dmesg | grep 'crng init done'"
 grep -E '^(Uid|Gid|Groups|CapPrm|CapEff|NoNewPrivs|Seccomp):' /proc/$ekeyd_pid/status
 kill $ekeyd_pid
-wait_for 'ekeyd ends' 5 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
+wait_for 'ekeyd ends' 20 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
 """)
     for line in (r"Uid:\s65534\s65534\s65534\s65534", r"Gid:\s65534\s65534\s65534\s65534", r"Groups:\s(65534 )?$",
                  r"CapPrm:\s0000000000200000", r"CapEff:\s0000000000200000", r"NoNewPrivs:\s1", r"Seccomp:\s2"):

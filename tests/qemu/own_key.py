@@ -26,7 +26,8 @@ key() { # key NAME OPTION...: softkey at the gadget's tty
 }
 end() { # end PID
     kill $1
-    wait_for "it ends" 10 sh -c "! kill -0 $1 2>/dev/null"
+    # (A gadget's tty with unsent bytes, whose host has gone, is closed after 15 s: GS_CLOSE_TIMEOUT in u_serial.c.)
+    wait_for "it ends" 30 sh -c "! kill -0 $1 2>/dev/null"
 }
 rekey() {
     # The master key as it is printed, typed at the prompt.

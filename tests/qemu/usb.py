@@ -27,7 +27,7 @@ def start_keys(count):
 
 STOP = """
 kill $ekeyd_pid
-wait_for 'ekeyd ends' 5 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
+wait_for 'ekeyd ends' 20 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
 """
 
 

@@ -40,7 +40,7 @@ wait_for 'both run again' 40 running 2
 list
 check 'no key was sent SET_CONTROL_LINE_STATE' sh -c '! grep CRASH /tmp/softkey.log'
 kill $ekeyd_pid
-wait_for 'ekeyd ends' 5 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
+wait_for 'ekeyd ends' 20 sh -c "! kill -0 $ekeyd_pid 2>/dev/null"
 """)
     check_contains(output, r"(?m)^\d+,YES,Running OK,entropykey:usb:B5A/V1PUTh\+uOWIQ,", "the list")
 
