@@ -34,7 +34,10 @@ Meaning keyring(const Arguments& a) {
     return std::vector<Pair>{{"keyring", text(a, 0)}};
 }
 Meaning daemonise(const Arguments& a) {
-    return std::vector<Pair>{{"foreground", text(a, 0) == "false" ? "yes" : "no"}};
+    // What is true to Lua: all but nil and false; the text "false" is.
+    const bool yes = !a.empty() && a[0].type != Argument::Type::nil &&
+                     !(a[0].type == Argument::Type::boolean && a[0].text == "false");
+    return std::vector<Pair>{{"foreground", yes ? "no" : "yes"}};
 }
 Meaning to_kernel(const Arguments& a) {
     const auto bits = parse_number("bits per byte", a.empty() ? "7" : text(a, 0), 0, 8);

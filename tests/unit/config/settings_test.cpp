@@ -348,6 +348,13 @@ TEST_CASE("settings: of several Keyring and Daemonise calls the last counts, as 
     CHECK(request->settings.keyring.value == "/b");
     CHECK(request->settings.foreground);
     CHECK(refused(with_file("keyring = /a\nkeyring = /b\n")).find("given twice") != std::string::npos);
+    // What is true to Lua 5.1: all but nil and false.
+    for (const std::string in_background : {"Daemonise \"false\"", "Daemonise(0)", "Daemonise \"\""}) {
+        CHECK_FALSE(with_file(in_background + "\n")->settings.foreground);
+    }
+    for (const std::string stays : {"Daemonise()", "Daemonise(nil)", "Daemonise(false)"}) {
+        CHECK(with_file(stays + "\n")->settings.foreground);
+    }
 }
 
 TEST_CASE("settings: a file of ekeyd 1.1.5 is known by its first call, well written or not") {
