@@ -109,9 +109,14 @@ Result<Peers> Peers::parse(std::string_view text, const std::string& name) {
         if (!is_name(peer.name)) {
             return refuse("a name of letters, digits, . _ and -, at most 64, is expected after the key");
         }
+        std::set<std::string_view> given;
         for (auto word = config::next_word(line); !word.empty(); word = config::next_word(line)) {
             if (auto option = read_option(word, peer); !option) {
                 return refuse(option.error().what);
+            }
+            const std::string_view option_name = word.substr(0, word.find('='));
+            if (!given.insert(option_name).second) {
+                return refuse(std::string(option_name) + " is given twice");
             }
         }
         if (const Peer* const present = all.find(*key)) {

@@ -83,6 +83,7 @@ TEST_CASE("a bad line of a peers file is named, with what is wrong") {
         {std::string(key_b) + " b rate=0", "rate"},
         {std::string(key_b) + " b rate", "rate"},
         {std::string(key_b) + " b credit=9", "credit"},
+        {std::string(key_b) + " b rate=1 credit=2 rate=1", "rate is given twice"},
         {std::string(key_b) + " b output=fast", "it takes full-entropy and drbg"},
     };
     for (const auto& each : cases) {
