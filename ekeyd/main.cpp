@@ -10,6 +10,7 @@
 #include "ekeyd/pipeline.h"
 #include "ekeyd/reload.h"
 #include "ekeyd/restart.h"
+#include "ekeyd/runtime/account.h"
 #include "ekeyd/runtime/daemon.h"
 #include "ekeyd/runtime/held_signal.h"
 #include "ekeyd/runtime/log.h"
@@ -68,6 +69,15 @@ void load_keyring(Pipeline& pipeline, const config::Setting& keyring) {
     }
     const std::size_t keys = need(pipeline.load_keyring(keyring.value), keyring.where);
     log::info("keyring read", {{"keyring", keyring.value}, {"keys", keys}});
+}
+
+Result<void> check_account(const config::Settings& settings) {
+    const auto check = [](const config::Setting& name, auto find) -> Result<void> {
+        const auto found = find(name.value);
+        return found || name.value.empty() ? Result<void>() : fail(name.where + ": " + found.error().what);
+    };
+    const auto user = check(settings.user, find_user);
+    return user ? check(settings.group, find_group) : user;
 }
 
 // Whoever comes from 1.1.5 sees what became of each line.
@@ -165,9 +175,11 @@ int main(int argc, char** argv) {
         using config::Action;
         if (request->action == Action::run || request->action == Action::check_config ||
             request->action == Action::convert) {
-            if (const auto checked = Pipeline::check(request->settings); !checked) {
-                log::fault(checked.error().what);
-                return misused;
+            for (const auto check : {Pipeline::check, check_account}) {
+                if (const auto checked = check(request->settings); !checked) {
+                    log::fault(checked.error().what);
+                    return misused;
+                }
             }
         }
         if (request->action != Action::run) {

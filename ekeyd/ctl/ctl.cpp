@@ -52,8 +52,11 @@ Result<bool> read_option(const std::vector<std::string>& arguments, std::size_t&
         if (equals == std::string::npos && i + 1 == arguments.size()) {
             return fail(arguments[i] + (interval ? " expects seconds" : " expects a path"));
         }
-        (interval ? invocation.interval : invocation.socket) =
-            equals == std::string::npos ? arguments[++i] : arguments[i].substr(equals + 1);
+        std::string value = equals == std::string::npos ? arguments[++i] : arguments[i].substr(equals + 1);
+        if (value.empty()) {
+            return fail(std::string(interval ? "--interval expects seconds" : "--socket expects a path"));
+        }
+        (interval ? invocation.interval : invocation.socket) = std::move(value);
         return true;
     }
     const std::string& word = arguments[i];

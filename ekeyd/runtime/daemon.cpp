@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ekeyd/runtime/log.h"
+
 namespace ekey {
 
 namespace {
@@ -119,8 +121,8 @@ PidFile::~PidFile() {
     struct stat ours {
     }, there{};
     if (!path_.empty() && fstat(fd_.get(), &ours) == 0 && lstat(path_.c_str(), &there) == 0 &&
-        ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
-        unlink(path_.c_str());
+        ours.st_ino == there.st_ino && ours.st_dev == there.st_dev && unlink(path_.c_str()) != 0) {
+        log::warning("the pid file is left behind", {{"path", path_}, {"reason", std::strerror(errno)}});
     }
 }
 

@@ -10,6 +10,7 @@
 
 #include "ekeyd/runtime/access_list.h"
 #include "ekeyd/runtime/account.h"
+#include "ekeyd/runtime/log.h"
 
 namespace ekey {
 
@@ -228,8 +229,8 @@ Result<void> UnixListener::change_access(const Options& options) {
 void UnixListener::remove() {
     struct stat about {};
     if (inode_ != 0 && lstat(path_.c_str(), &about) == 0 && about.st_dev == device_ &&
-        about.st_ino == inode_) {
-        unlink(path_.c_str());
+        about.st_ino == inode_ && unlink(path_.c_str()) != 0) {
+        log::warning("the socket file is left behind", {{"path", path_}, {"reason", reason()}});
     }
     inode_ = 0;
 }

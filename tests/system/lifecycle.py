@@ -9,7 +9,7 @@ import time
 
 from clients import Egd, free_port
 from daemons import Ekeyd, Softkey
-from harness import check, check_contains, check_equal, main, test, wait_until
+from harness import Skip, check, check_contains, check_equal, main, test, wait_until
 
 
 @test("promise 8: SIGTERM with clients waiting: gone within a second, sockets and pid file removed")
@@ -87,6 +87,8 @@ def bad_configuration(run):
         "source = entropy-key:/dev/x\n": r"bad.conf:4.*entropy-key.*entropykey",
         "source = device:/dev/zero,min-entropy=9\n": r"bad.conf:4.*(min-entropy|9)",
         "sink = kernal\n": r"bad.conf:4.*kernal.*kernel",
+        "user = no-such-user\n": r"bad.conf:4.*no user.*no-such-user",
+        "group = no-such-group\n": r"bad.conf:4.*no group.*no-such-group",
         "just words\n": r"bad.conf:4",
         "pool-size = many\n": r"bad.conf:4.*many",
         "sink = kernel,interval=never\n": r"bad.conf:4.*never",
@@ -99,6 +101,19 @@ def bad_configuration(run):
     refused(run, run.path("absent.conf"), [2], r"absent\.conf")
     config = run.write("good.conf", good)
     refused(run, config, [2], r"nonsense", "c.sock", "e.sock", arguments=["--nonsense"])
+
+
+@test("ekeyd as a user who may not remove its files: they are left behind, the log says so, and the next start takes their place")
+def left_behind(run):
+    if os.getuid() != 0:
+        raise Skip("only root can become another user")
+    os.chmod(run.folder, 0o711)
+    daemon = Ekeyd(run, "user = nobody")
+    daemon.program.stop()
+    for path in (daemon.egd[5:], daemon.control[5:], daemon.pidfile):
+        check_contains(daemon.program.output(), rf"(socket|pid) file is left behind path={re.escape(path)} reason=\"Permission denied", "the log")
+    daemon.start()
+    check(daemon.program.running(), "it does not start again")
 
 
 @test("keyring: unreadable, missing and with a key of wrong length: one clear sentence each")
