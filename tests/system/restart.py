@@ -13,6 +13,7 @@ from clients import Egd, free_port
 from daemons import Ekeyd, Softkey
 from harness import check, check_contains, check_equal, main, test, wait_until
 from manager import Manager
+from troubleshooting import without
 
 
 class Served:
@@ -379,6 +380,9 @@ def both(run):
         check(client.closed_within(), "a client was left hanging")
 
 
+SETUID = 7  # linux/capability.h
+
+
 @test("a start that fails leaves the store as it was: clients are served by the one that succeeds")
 def failed_start(run):
     manager = Manager(run)
@@ -388,9 +392,10 @@ def failed_start(run):
     with daemon.client() as client:
         in_step(client)
         manager.stop_daemon(daemon)
-        for bad, status in (("lissen = x\n", 2), ("user = no-such-user-here\n", 1)):  # the first thing that may fail, and the last
+        # The first thing that may fail, and the last.
+        for bad, status, preexec in (("lissen = x\n", 2, None), ("user = nobody\n", 1, without(SETUID))):
             run.write("ekeyd.conf", good + bad)
-            program = run.start("ekeyd", *daemon.arguments, env=manager.env(), descriptors=manager.descriptors())
+            program = run.start("ekeyd", *daemon.arguments, env=manager.env(), descriptors=manager.descriptors(), preexec=preexec)
             check_equal(program.wait(), status, f"exit status with {bad!r}")
             manager.hear_all()
             check_equal(sorted(manager.names()), ["egd", "egd-state"], f"the store after {bad!r}")
