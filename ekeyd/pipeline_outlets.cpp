@@ -20,7 +20,11 @@ Result<void> remove_part(std::vector<std::unique_ptr<Part>>& parts, std::string_
     const auto found = std::find_if(parts.begin(), parts.end(),
                                     [&](const auto& part) { return part->address() == address; });
     if (found == parts.end()) {
-        return fail("there is no " + std::string(what) + " '" + std::string(address) + "'");
+        const std::string there = std::string(address) + ',';
+        const auto near = std::find_if(parts.begin(), parts.end(),
+                                       [&](const auto& part) { return part->address().starts_with(there); });
+        return fail("there is no " + std::string(what) + " '" + std::string(address) + "'" +
+                    (near == parts.end() ? "" : ": it is called '" + (*near)->address() + "'"));
     }
     parts.erase(found);
     return {};

@@ -227,6 +227,11 @@ TEST_CASE("promise 5: what is not there, or not understood, is refused by name a
     CHECK(said(bench.pipeline.remove_listener("unix:/x")) == "there is no listener 'unix:/x'");
     CHECK(said(bench.pipeline.remove_sink("kernel")) == "there is no sink 'kernel'");
     CHECK(said(bench.pipeline.add_listener("unix:/nonexistent/deeper/egd")) != "(done)");
+    const std::string out = "file:" + bench.folder + "/out";
+    REQUIRE(bench.pipeline.add_sink(out + ",rate=100"));
+    CHECK(said(bench.pipeline.remove_sink(out)) ==
+          "there is no sink '" + out + "': it is called '" + out + ",rate=100'");
+    REQUIRE(bench.pipeline.remove_sink(out + ",rate=100"));
     CHECK(bench.pipeline.sources().empty());
     CHECK(bench.pipeline.listeners().empty());
 }
