@@ -73,8 +73,11 @@ void load_keyring(Pipeline& pipeline, const config::Setting& keyring) {
 
 Result<void> check_account(const config::Settings& settings) {
     const auto check = [](const config::Setting& name, auto find) -> Result<void> {
+        if (name.value.empty()) {
+            return {};
+        }
         const auto found = find(name.value);
-        return found || name.value.empty() ? Result<void>() : fail(name.where + ": " + found.error().what);
+        return found ? Result<void>() : fail(name.where + ": " + found.error().what);
     };
     const auto user = check(settings.user, find_user);
     return user ? check(settings.group, find_group) : user;

@@ -157,6 +157,7 @@ class Pipeline final : public control::Subject,
     Result<Leaving> change_sinks(const Lists& lists, Undo& undo);
     Result<Leaving> change_sources(const Lists& lists, Undo& undo);
     Result<void> remove_configured_source(std::string_view address);
+    // For the Exchange of listeners.
     Result<bool> replace_listener(const std::string& old, const std::string& text, Before& before,
                                   Undo& undo);
     bool let_step_aside(const std::string& address, Before& before, Undo& undo);

@@ -88,20 +88,22 @@ void Stage::let_go() {
     source_->pause(false);
 }
 
-void Stage::begin_startup_test() {
-    monitor_->restart();
+void Stage::wake() {
     if (paused_) {
         let_go();
     }
+}
+
+void Stage::begin_startup_test() {
+    monitor_->restart();
+    wake();
 }
 
 void Stage::reset() {
     retry_.stop();
     retry_after_ = first_retry;
     monitor_->begin_anew();
-    if (paused_) {
-        let_go();
-    }
+    wake();
     source_->reset();
 }
 
@@ -205,9 +207,7 @@ Result<void> Stage::begin_capture(std::uint64_t bytes, control::CaptureReceiver&
     }
     capture_ = &receiver;
     capture_left_ = bytes;
-    if (paused_) {
-        let_go();
-    }
+    wake();
     return {};
 }
 

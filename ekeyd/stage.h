@@ -64,6 +64,7 @@ class Stage final : private SourceOwner {
     bool is_wanted() const;
     void halt();
     void let_go();
+    void wake(); // from a pause that it is wanted in
     void begin_startup_test();
     void test(ByteView samples);
     ByteView divert(ByteView samples);

@@ -6,6 +6,7 @@
 #include "ekeyd/config/settings.h"
 #include "ekeyd/ctl/commands.h"
 #include "ekeyd/ctl/text.h"
+#include "ekeyd/runtime/standard_files.h"
 
 namespace ekey::ctl {
 
@@ -149,6 +150,18 @@ Result<const Command*> find_command(const std::vector<std::string>& words) {
                 (near.empty() ? "" : ": did you mean " + std::string(near) + "?"));
 }
 
+// The exit status; what was printed has to get where it goes.
+int finish(Result<void> carried_out, std::FILE* out, std::FILE* err) {
+    if (carried_out) {
+        carried_out = flush_output(out);
+    }
+    if (!carried_out) {
+        print(err, "ekeydctl: " + clean(carried_out.error().what) + '\n');
+        return failed;
+    }
+    return done;
+}
+
 } // namespace
 
 int run(const std::vector<std::string>& arguments, std::FILE* out, std::FILE* err) {
@@ -159,7 +172,7 @@ int run(const std::vector<std::string>& arguments, std::FILE* out, std::FILE* er
     }
     if (invocation->help || invocation->version) {
         print(out, invocation->help ? usage() : "ekeydctl " EKEYD_VERSION "\n");
-        return done;
+        return finish({}, out, err);
     }
     const auto command = find_command(invocation->words);
     if (!command) {
@@ -185,14 +198,7 @@ int run(const std::vector<std::string>& arguments, std::FILE* out, std::FILE* er
             Connection::open(invocation->socket.empty() ? default_socket() : invocation->socket);
         carried_out = connection ? (*command)->run(*connection, job) : fail(connection.error().what);
     }
-    if (carried_out && std::fflush(out) != 0) {
-        carried_out = fail("cannot write to standard output");
-    }
-    if (!carried_out) {
-        print(err, "ekeydctl: " + clean(carried_out.error().what) + '\n');
-        return failed;
-    }
-    return done;
+    return finish(std::move(carried_out), out, err);
 }
 
 } // namespace ekey::ctl

@@ -1,7 +1,6 @@
 #include "ekeyd/runtime/standard_files.h"
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include <fcntl.h>
@@ -20,9 +19,9 @@ void fill_standard_files() {
     }
 }
 
-Result<void> flush_output() {
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-        return fail(std::string("standard output: ") + std::strerror(errno));
+Result<void> flush_output(std::FILE* out) {
+    if (std::fflush(out) != 0 || std::ferror(out) != 0) {
+        return fail(std::string("cannot write to standard output: ") + std::strerror(errno));
     }
     return {};
 }

@@ -1,6 +1,8 @@
 // Standard input, output and error, as whoever started the program has left them.
 #pragma once
 
+#include <cstdio>
+
 #include "protocol/result.h"
 
 namespace ekey {
@@ -9,7 +11,7 @@ namespace ekey {
 // and what is printed. To be called before anything else is opened. Writing to a closed output fails still.
 void fill_standard_files();
 
-// Writes out what was printed to standard output. An Error when it did not all get there, as on a full disk.
-Result<void> flush_output();
+// Writes out what was printed. An Error when it did not all get there, as on a full disk.
+Result<void> flush_output(std::FILE* out = stdout);
 
 } // namespace ekey

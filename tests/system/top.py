@@ -243,7 +243,7 @@ def dumb_and_full(run):
         with open("/dev/full", "wb") as full:
             done = subprocess.run([program("ekeydctl"), "--socket", daemon.control, *words], stdout=full, stderr=subprocess.PIPE,
                                   text=True, timeout=DEADLINE, check=False)
-        check_equal((done.returncode, done.stderr), (1, "ekeydctl: cannot write to standard output\n"), f"{words} on a full disk")
+        check_equal((done.returncode, done.stderr), (1, "ekeydctl: cannot write to standard output: No space left on device\n"), f"{words} on a full disk")
 
 
 class Hostile:
